@@ -49,6 +49,7 @@ class Reinforcement:
         self._upper = 0.0
         self.tokens = 0
         """Tokens that were learned from so far, once for each epoch."""
+        self._learned_steps = 0
 
     @property
     def sources(self) -> list[str]:
@@ -77,6 +78,7 @@ class Reinforcement:
         if learned:
             learned += self._tools.beside()
         epochs = self._settings.loop.inner_epochs
+        self._learned_steps += bool(learned)
         self.tokens += epochs * sum(item.rollout.num_response_tokens for item in learned)
         return learned
 
@@ -143,7 +145,8 @@ class Reinforcement:
                 assert tools.policy is not None
                 with replica(tools.policy):
                     tools.reference.become(tools.policy)
-        return metrics | self.feature_checks.end_step(step)
+        # A step that left out all of its rollouts evaluated no bound and no KL.
+        return metrics | self.feature_checks.end_step(self._learned_steps)
 
     def state(self) -> dict[str, JsonValue]:
         """Return the bound of an adaptive clip, the activity of the mechanisms, and the cost."""
@@ -151,6 +154,7 @@ class Reinforcement:
             "upper": self._upper,
             "mechanisms": self.feature_checks.state(),
             "tokens": self.tokens,
+            "learned_steps": self._learned_steps,
         }
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
@@ -158,6 +162,7 @@ class Reinforcement:
         checks = state["mechanisms"]
         assert isinstance(checks, dict)
         self._upper, self.tokens = float(str(state["upper"])), int(str(state["tokens"]))
+        self._learned_steps = int(str(state["learned_steps"]))
         self.feature_checks.load_state(checks)
 
     def _record(self, name: str, magnitude: Tensor | float) -> None:

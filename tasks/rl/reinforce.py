@@ -194,6 +194,8 @@ class _Ladder:
         notes = self.measurements.notes
         notes["tokens_sampled"] = self._source.tokens
         notes["tokens_trained"] = self._objective.tokens
+        if verdicts := self._source.verdicts:
+            notes["verdicts"] = {name: [*texts] for name, texts in verdicts.items()}
         if step < self._spec.settings.loop.num_steps:
             return
         for idle in self._objective.feature_checks.idle:

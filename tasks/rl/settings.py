@@ -204,6 +204,11 @@ class RlSettings(BaseModel):
     @model_validator(mode="after")
     def _changes_come_in_time(self) -> Self:
         last = self.loop.num_steps
+        if self.kl is not None and self.kl.reset_every and self.loop.adapter is not None:
+            raise ValueError(
+                "a reference cannot become a policy of adapters, which has other weights: set "
+                "kl.reset_every to 0, or train all weights"
+            )
         if self.kl is not None and self.kl.reset_every >= last:
             raise ValueError(
                 f"the reference is replaced every {self.kl.reset_every} steps, but the run has "

@@ -47,8 +47,7 @@ class RewardedSource:
         self._draws, self._settings, self._rewards = draws, settings, rewards
         self._judged: dict[int, tuple[Rollout, Rewarded]] = {}
         self.refilled = self.step = 0
-        self.tokens = 0
-        """Tokens that were sampled so far."""
+        self._tokens = 0
 
     def rollouts(self, step: int) -> list[Rollout]:
         """Return the rollouts of a step, those of left-out groups too."""
@@ -66,7 +65,7 @@ class RewardedSource:
             self.refilled += found.total()
             wanted = wanted - (found - self._judge(step, more))
             played += more
-        self.tokens += sum(rollout.num_response_tokens for rollout in played)
+        self._tokens += sum(rollout.num_response_tokens for rollout in played)
         return played
 
     def metrics(self) -> dict[str, float]:
@@ -82,6 +81,16 @@ class RewardedSource:
             metrics["overlong_penalty"] = sum(lost) / len(lost)
         return metrics
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that were sampled so far, by the policy and by judges."""
+        return self._tokens + (self._rewards.tokens if self._rewards is not None else 0)
+
+    @property
+    def verdicts(self) -> dict[str, list[str]]:
+        """The last verdicts of each judge, in its own words."""
+        return self._rewards.verdicts if self._rewards is not None else {}
+
     def activity(self) -> dict[str, float]:
         """Return how strongly each part of the reward acted in the last step."""
         return self._rewards.activity() if self._rewards is not None else {}
@@ -89,11 +98,11 @@ class RewardedSource:
     def state(self) -> dict[str, JsonValue]:
         """Return the tokens so far, and what the rewards depend on."""
         rewards = self._rewards.state() if self._rewards is not None else {}
-        return {"tokens": self.tokens, "rewards": rewards}
+        return {"tokens": self._tokens, "rewards": rewards}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
         """Go on from a ``state``."""
-        self.tokens = int(str(state["tokens"]))
+        self._tokens = int(str(state["tokens"]))
         rewards = state["rewards"]
         assert isinstance(rewards, dict)
         if self._rewards is not None:

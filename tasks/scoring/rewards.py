@@ -12,6 +12,8 @@ from statistics import fmean, pstdev
 from pydantic import JsonValue
 
 from tasks.rollout.collect import Rollout
+from tasks.rollout.responses import ScoredResponse
+from tasks.scoring.judge import Judge
 from tasks.scoring.scorer import ResponseScorer
 from tasks.scoring.terms import (
     AnyTerm,
@@ -27,6 +29,7 @@ from tasks.scoring.terms import (
 )
 
 _SAMPLER = "policy"
+_KEPT_VERDICTS = 3
 _LEAST_PROBABILITY = 1e-6
 """Bound of a probability before its logit, to both sides."""
 SOLVED = 1.0
@@ -41,6 +44,10 @@ class Rewards:
         self._settings, self._scorers = settings, scorers
         self._budgets: dict[str, dict[str, int]] = defaultdict(dict)
         self._activity: dict[str, list[float]] = defaultdict(list)
+        self.tokens = 0
+        """Tokens that judges wrote so far."""
+        self.verdicts: dict[str, list[str]] = {}
+        """The last verdicts of each judge, in its own words."""
 
     def __call__(self, step: int, rollouts: Sequence[Rollout]) -> list[float]:
         """Return the reward of each rollout of whole groups, in order."""
@@ -60,12 +67,16 @@ class Rewards:
         return found
 
     def state(self) -> dict[str, JsonValue]:
-        """Return the budgets so far."""
-        return {domain: dict(budgets) for domain, budgets in self._budgets.items()}
+        """Return the budgets and the tokens so far."""
+        budgets: dict[str, JsonValue] = {domain: dict(own) for domain, own in self._budgets.items()}
+        return {"budgets": budgets, "tokens": self.tokens}
 
     def load_state(self, state: Mapping[str, JsonValue]) -> None:
         """Go on from a ``state``."""
-        for domain, budgets in state.items():
+        kept = state["budgets"]
+        assert isinstance(kept, dict)
+        self.tokens = int(str(state["tokens"]))
+        for domain, budgets in kept.items():
             assert isinstance(budgets, dict)
             self._budgets[domain] = {name: int(str(tokens)) for name, tokens in budgets.items()}
 
@@ -86,7 +97,7 @@ class Rewards:
         if not chosen:
             values: list[float] = []
         elif isinstance(term, ScorerTerm):
-            scored = self._scorers[term.name].score([r.scored(_SAMPLER) for r in chosen])
+            scored = self._scores(term.name, [r.scored(_SAMPLER) for r in chosen])
             values = [_sigmoid(score) if term.squash else score for score in scored]
         else:
             values = [term_value(term, r, rates[r.domain, r.prompt.id]) for r in chosen]
@@ -95,6 +106,16 @@ class Rewards:
             found[place] = term.weight * value
         self._activity[f"term-{term.name}"] += [each or 0.0 for each in found]
         return found
+
+    def _scores(self, name: str, responses: Sequence[ScoredResponse]) -> list[float]:
+        """Return the scores of a model, and keep some verdicts of a judge in its own words."""
+        scorer = self._scorers[name]
+        if not isinstance(scorer, Judge):
+            return scorer.score(responses)
+        judgments = scorer.judge(responses)
+        self.verdicts[name] = [judgment.text for judgment in judgments[:_KEPT_VERDICTS]]
+        self.tokens += sum(judgment.num_tokens for judgment in judgments)
+        return [judgment.score for judgment in judgments]
 
     def _combined(
         self, weighted: Mapping[str, list[float | None]], rollouts: Sequence[Rollout]

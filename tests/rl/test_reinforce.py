@@ -110,6 +110,11 @@ def test_a_judge_scores_with_its_rubric_and_is_recorded_as_one(place):
     assert metrics["reward_total"] == [pytest.approx(metrics["reward"][0] + 1.0)]
     record = place.runner.records.read(ladder[-1].checkpoint.record)
     assert ("judge", "style") in [(i.role, i.name) for i in record.inputs]
+    notes = place.notes(ladder[-1].checkpoint)
+    assert len(notes["verdicts"]["style"]) == 3
+    # 2 prompts of 4 rollouts, and a verdict on each.
+    assert 8 < notes["tokens_sampled"] <= 2 * 8 * 4
+    assert notes["tokens_sampled"] > metrics["response_tokens"][0] * 8
 
 
 def test_a_mechanism_that_never_acts_is_named_in_the_record(place):
@@ -118,9 +123,12 @@ def test_a_mechanism_that_never_acts_is_named_in_the_record(place):
 
 
 def test_groups_that_all_have_equal_rewards_leave_the_weights_as_they_are(place):
-    settings = rl_settings(2, groups={"zero_variance": "drop"})
+    # Bounds and KL have nothing to evaluate in such steps, which is no fault of theirs.
+    settings = rl_settings(
+        3, groups={"zero_variance": "drop"}, kl={"coefficient": 0.1}, ratio={"most": 50.0}
+    )
     ladder, metrics = place.run(settings, [place.domain(grade="return Grade(1.0)")])
-    assert metrics["skipped_update"] == [1.0, 1.0]
+    assert metrics["skipped_update"] == [1.0, 1.0, 1.0]
     assert not changed(place.weights(place.start), place.weights(ladder[-1].checkpoint))
 
 

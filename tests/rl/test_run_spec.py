@@ -154,6 +154,10 @@ CLIP = {"clip": {"low": 0.2, "high": 0.28}}
             "corrected_k3",
             {"kl": {"coefficient": 0.1, "estimator": "corrected_k3", "place": "reward"}},
         ),
+        (
+            "adapters",
+            {"kl": {"coefficient": 0.1, "reset_every": 2}, "loop": {"adapter": {"rank": 2}}},
+        ),
         ("coefficient", {"kl": {"coefficient": 0.0}}),
         ("negative", {"kl": {"coefficient": 0.1, "domains": {"math": -1.0}}}),
         ("clip", {"ratio": {"base": "old"} | CLIP}),
