@@ -13,6 +13,7 @@ from workflows.commands.recipe import systems
 W, D, S = Handed.WEIGHTS, Handed.DATA, Handed.SCORES
 K = Handed.REFERENCE
 RM = "reward model"
+MOPD = ("form", "add", "sort")
 FIRST_ROUND = ("dpo-1-high", "dpo-1-low", "average-1")
 GRAPHS = {
     "deepseek_r1_zero": {(BASE, "zero", W)},
@@ -75,6 +76,17 @@ GRAPHS = {
             )
         ),
     },
+    "mopd_baselines": {
+        (BASE, "sft", W),
+        *(("sft", f"{name}-teacher", W) for name in MOPD),
+        *((f"{name}-teacher", "off-policy", D) for name in MOPD),
+        ("sft", "off-policy", W),
+        *(("sft", merge, W) for merge in ("average", "arithmetic")),
+        *((f"{name}-teacher", merge, W) for name in MOPD for merge in ("average", "arithmetic")),
+        ("form-teacher", "cascade-2-add", W),
+        ("cascade-2-add", "cascade-3-sort", W),
+        ("sft", "mix", W),
+    },
 }
 """What handed what on to what: (stage, stage, what), as the sources have it."""
 
@@ -92,7 +104,11 @@ def test_records_have_the_graph_of_the_source(home, system):
     card = read_card(runner, made.card)
     names = {stage.artifact.record: stage.name for stage in card.stages}
     names[card.base.record] = BASE
-    found = model_edges(runner.records, made.model.record, card.base.record)
+    found = {
+        edge
+        for stage in card.stages
+        for edge in model_edges(runner.records, stage.artifact.record, card.base.record)
+    }
     edges = {(names.get(e.parent, RM), names.get(e.child, RM), e.handed) for e in found}
     assert edges == GRAPHS[system]
     assert made.model.digest == card.stages[-1].artifact.digest
