@@ -36,7 +36,7 @@ def test_a_release_comes_back_as_it_was(store, digests):
     assert put_manifest(store, release) == put_manifest(store, release)
 
 
-OPTIONAL = {"schema_version", "declared"}
+OPTIONAL = {"schema_version", "declared", "system_prompt"}
 
 
 @pytest.mark.parametrize("part", sorted(Release.model_fields.keys() - OPTIONAL))
@@ -121,3 +121,10 @@ def test_an_artifact_needs_a_digest_and_takes_no_stranger():
         Artifact(kind="checkpoint", digest="abc")
     with pytest.raises(ValidationError, match="Extra inputs"):
         Artifact.model_validate({"kind": "x", "digest": "sha256:" + "0" * 64, "path": "/"})
+
+
+def test_a_system_prompt_comes_back_and_a_release_without_one_is_written_as_ever(store, digests):
+    plain = release_of("math", **digests)
+    assert b"system_prompt" not in store.get_bytes(put_manifest(store, plain))
+    prompted = plain.model_copy(update={"system_prompt": "loud"})
+    assert read_manifest(store, put_manifest(store, prompted), Release) == prompted
