@@ -2,6 +2,7 @@
 
 import fcntl
 import gc
+import itertools
 import os
 import shutil
 import signal
@@ -56,14 +57,33 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def remove(folder):
+    """Remove a folder, whose subfolders may be read-only, as a store's are."""
+    for root, _, _ in os.walk(folder):
+        Path(root).chmod(0o700)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory):
+    """Homes of tests that make no other file, each with a path that no test had before."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / f"home-{number}" for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(request, homes, monkeypatch):
     """Give the test a store and an MLflow database of its own; return the folder."""
-    folder = tmp_path / "home"
+    # Thousands of tests write no file: making a folder for each took seconds.
+    own = "tmp_path" in request.fixturenames
+    folder = request.getfixturevalue("tmp_path") / "home" if own else next(homes)
     monkeypatch.setenv("PROVOST_HOME", str(folder))
     for name in ("PROVOST_STORE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         monkeypatch.delenv(name, raising=False)
-    return folder
+    failed_before = request.session.testsfailed
+    yield folder
+    if not own and folder.exists() and request.session.testsfailed == failed_before:
+        remove(folder)
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +104,14 @@ def make_once(tmp_path_factory):
         return whole
 
     return made
+
+
+@pytest.fixture(scope="session")
+def kept_homes(tmp_path_factory):
+    """Copies of finished homes, which tests that only read hand on to each other."""
+    from tests.support.kept_homes import KeptHomes
+
+    return KeptHomes(tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +138,8 @@ def tracked_home(home, mlflow_database):
     return home
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def no_network():
     """Refuse connections to other machines: whatever needs one would fail for a user too."""
     connect = socket.socket.connect
 
@@ -120,7 +148,9 @@ def no_network(monkeypatch):
             raise OSError(f"a test tried to reach {address}; tests run without a network")
         return connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", connect_nearby)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_nearby)
+        yield
 
 
 @pytest.fixture(scope="session")

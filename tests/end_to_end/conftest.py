@@ -85,18 +85,21 @@ def home_with_student(make_once, home_with_candidate):
 
 
 @pytest.fixture
-def fork_point(home, home_with_fork_point):
+def fork_point(home, home_with_fork_point, kept_homes):
     """Put a fork point into this test's home, and return the home."""
-    return copy_home(home_with_fork_point, home)
+    with kept_homes.lent(home_with_fork_point, home):
+        yield home
 
 
 @pytest.fixture
-def teachers(home, home_with_teachers):
+def teachers(home, home_with_teachers, kept_homes):
     """Put a fork point and two released teachers into this test's home, and return the home."""
-    return copy_home(home_with_teachers, home)
+    with kept_homes.lent(home_with_teachers, home):
+        yield home
 
 
 @pytest.fixture
-def student(home, home_with_student):
+def student(home, home_with_student, kept_homes):
     """Put a published student into this test's home, and return the home."""
-    return copy_home(home_with_student, home)
+    with kept_homes.lent(home_with_student, home):
+        yield home

@@ -83,14 +83,14 @@ def test_a_checkpoint_without_a_name_is_exported_by_its_digest(family, tmp_path)
 
 
 def test_a_base_from_elsewhere_is_not_listed_as_base_model(tmp_path):
-    family = Family(open_store(), tmp_path / "made", base={"files": {"config.json": "x"}})
+    family = Family(open_store(), base={"files": {"config.json": "x"}})
     data = card_of(written(family, "student@1", tmp_path / "out").folder).data.to_dict()
     assert "base_model" not in data
     assert "base_model_relation" not in data
 
 
 def test_what_is_written_by_others_makes_no_markup(tmp_path):
-    family = Family(open_store(), tmp_path / "made", licenses={"math": "<b>|x"})
+    family = Family(open_store(), licenses={"math": "<b>|x"})
     text = (written(family, "student@1", tmp_path / "out").folder / "README.md").read_text()
     assert "<b>" not in text.split("---", 2)[2]
     assert r"\<b\>\|x" in text

@@ -82,7 +82,7 @@ def told(command, folder, *more, fork=""):
 
 
 @pytest.mark.parametrize("command", ASKED)
-def test_what_a_command_prints_is_valid(command, tracked_home, family, tmp_path):
+def test_what_a_command_prints_is_valid(command, family, tmp_path):
     unused = family.store.blobs.path(family.store.put_bytes(b"nobody uses this"))
     os.utime(unused, (0, 0))
     code, document = told(command, tmp_path / "out", fork=family.fork[1])

@@ -75,13 +75,13 @@ def test_base_teachers_and_data_all_count(family):
     assert "demonstrations of code" in parts(family, "math@1")
 
 
-def test_a_base_without_a_stated_license_leaves_the_whole_unresolved(tmp_path):
-    family = Family(open_store(), tmp_path / "made", base_license="")
+def test_a_base_without_a_stated_license_leaves_the_whole_unresolved():
+    family = Family(open_store(), base_license="")
     assert license_of(subject_of(family.store, "student@1")).name == "not-recorded"
 
 
-def test_a_base_that_was_trained_from_scratch_has_the_license_of_its_data(tmp_path):
-    family = Family(open_store(), tmp_path / "made", base={"row_tokens": 64}, base_license="")
+def test_a_base_that_was_trained_from_scratch_has_the_license_of_its_data():
+    family = Family(open_store(), base={"row_tokens": 64}, base_license="")
     assert license_of(subject_of(family.store, "student@1")).id == "apache-2.0"
     assert not [what for what in parts(family) if what.startswith("base")]
 
@@ -118,12 +118,10 @@ def test_the_base_is_that_of_the_weights_and_a_samplers_base_counts_as_a_part(fa
 
 
 def test_one_teachers_terms_stop_the_student_and_not_the_other_teacher(tmp_path):
-    family = Family(open_store(), tmp_path / "made")
+    family = Family(open_store())
     manifest = subject_of(family.store, "student@1")
     assert license_of(manifest).id == "apache-2.0"
-    other = Family(
-        open_store(str(tmp_path / "b")), tmp_path / "b-made", licenses={"code": "CC-BY-ND-4.0"}
-    )
+    other = Family(open_store(str(tmp_path / "b")), licenses={"code": "CC-BY-ND-4.0"})
     with pytest.raises(LicenseConflictError):
         license_of(subject_of(other.store, "student@1"))
 
@@ -158,8 +156,8 @@ def test_without_a_card_the_license_file_of_a_base_is_read(tmp_path, text, state
     assert stated_license(tmp_path) == stated
 
 
-def test_a_base_with_an_unknown_license_leaves_the_whole_unresolved(tmp_path):
-    family = Family(open_store(), tmp_path / "made", base_license="unknown")
+def test_a_base_with_an_unknown_license_leaves_the_whole_unresolved():
+    family = Family(open_store(), base_license="unknown")
     assert license_of(subject_of(family.store, "student@1")).name == "not-recorded"
 
 

@@ -14,7 +14,7 @@ from tasks.platform.step_runner import StepRunner
 from tests.support.making import release_of, take, write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused
-from tests.support.tiny_models import tiny_policy, tokenizer, with_template
+from tests.support.tiny_models import saved_policy, tiny_policy, tokenizer, with_template
 
 PARTS = {
     "evaluation": "dataset",
@@ -33,22 +33,21 @@ def runner(home):
 
 
 @pytest.fixture
-def faculty(runner, tmp_path):
-    return Faculty(runner, tmp_path)
+def faculty(runner):
+    return Faculty(runner)
 
 
 class Faculty:
     """Registers a fork point and teachers that descend from it, by record."""
 
-    def __init__(self, runner, folder):
-        self.runner, self._folder = runner, folder
+    def __init__(self, runner):
+        self.runner = runner
         self.fork_point = self.checkpoint("fork-point", 0)
         self.register("fork-point", self.fork_point, "checkpoint")
 
     def checkpoint(self, name, seed, *parents):
         """Return (record, digest) of a real checkpoint that descends from ``parents``."""
-        folder = save_policy(tiny_policy(seed), self._folder / name)
-        digest = self.runner.store.put_tree(folder)
+        digest = self.runner.store.put_tree(saved_policy(seed))
         inputs = [take("start", parent) for parent in parents]
         return write_record(self.runner.store, b"", *inputs, output=digest, name=name)
 

@@ -22,8 +22,8 @@ def runner(home):
 
 
 @pytest.fixture
-def faculty(runner, tmp_path):
-    return Faculty(runner, tmp_path)
+def faculty(runner):
+    return Faculty(runner)
 
 
 @pytest.fixture

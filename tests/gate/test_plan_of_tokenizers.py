@@ -23,7 +23,7 @@ def with_other(runner, folder, **special):
         setattr(other, name, token)
     saved = save_policy(Policy(tiny_policy().model, other), folder / "other")
     held = {"tokenizer": tokenizer_digest(other), "template": template_digest(other)}
-    Faculty(runner, folder).teacher("math", 1, checkpoint=runner.store.put_tree(saved), **held)
+    Faculty(runner).teacher("math", 1, checkpoint=runner.store.put_tree(saved), **held)
 
 
 def test_another_end_token_is_refused_by_name(runner, tmp_path):

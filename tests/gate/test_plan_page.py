@@ -115,7 +115,7 @@ def plan(runner, tmp_path):
     path = tmp_path / "train.jsonl"
     write_prompts(path, [Prompt(f"p{n}", (Message("user", "a" * n),), {}) for n in (1, 3)])
     train = runner.store.put_file(path)
-    Faculty(runner, tmp_path).teacher("math", 1, train=train)
+    Faculty(runner).teacher("math", 1, train=train)
     return propose(runner, ["math@1"], "fork-point@1")
 
 

@@ -49,8 +49,8 @@ def runner(home):
 
 
 @pytest.fixture
-def make(runner, tmp_path):
-    return Maker(runner, tmp_path)
+def make(runner):
+    return Maker(runner)
 
 
 @pytest.fixture

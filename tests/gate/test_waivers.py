@@ -54,9 +54,9 @@ def runner(home):
 
 
 @pytest.fixture
-def faculty(runner, tmp_path):
+def faculty(runner):
     """A teacher of another fork point: refused, and for a person to accept."""
-    faculty = Faculty(runner, tmp_path)
+    faculty = Faculty(runner)
     faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
     return faculty
 
@@ -174,8 +174,8 @@ def test_a_record_of_another_kind_than_waiver_is_refused(runner, faculty):
         read_waiver(runner.store, plan.digest, plan)
 
 
-def test_a_warning_is_refused_only_if_set(runner, tmp_path):
-    faculty = Faculty(runner, tmp_path)
+def test_a_warning_is_refused_only_if_set(runner):
+    faculty = Faculty(runner)
     made = faculty.checkpoint("both", 3, faculty.fork_point)
     for domain in ("math", "code"):
         faculty.teacher(domain, 1, checkpoint=made[1])
@@ -187,8 +187,8 @@ def test_a_warning_is_refused_only_if_set(runner, tmp_path):
     assert make_plan(runner, *asked, Level.WARNING, [waiver.digest]).waivers == [waiver]
 
 
-def test_a_plan_without_findings_and_an_empty_reason_are_not_signed(runner, tmp_path):
-    faculty = Faculty(runner, tmp_path)
+def test_a_plan_without_findings_and_an_empty_reason_are_not_signed(runner):
+    faculty = Faculty(runner)
     faculty.teacher("math", 1)
     plan = propose(runner, ["math@1"], "fork-point@1").artifact
     with raised(LineageError, "nothing-to-waive"):

@@ -14,8 +14,8 @@ runner = _runner
 
 
 @pytest.fixture
-def plan(runner, tmp_path):
-    faculty = Faculty(runner, tmp_path)
+def plan(runner):
+    faculty = Faculty(runner)
     faculty.teacher("code", 2, parent=faculty.checkpoint("other", 9))
     return propose(runner, *ASKED).artifact
 

@@ -41,7 +41,6 @@ from tasks.sft.steps import finetune, make_base
 from tests.support.consolidations import Consolidated
 from tests.support.mirrors import MemoryMirror
 from tests.support.mopd_rounds import told
-from tests.support.runs import Climbed, Maker
 
 ELSEWHERE = {
     "run_audit": "tests/lineage/test_rules_audit.py",
@@ -108,25 +107,14 @@ class HastyRunner(StepRunner):
 
 
 @pytest.fixture
-def runner(home):
+def runner(make):
     return HastyRunner(mirror=MemoryMirror())
 
 
 @pytest.fixture
-def make(home, tmp_path):
-    return Maker(StepRunner(mirror=MemoryMirror()), tmp_path)
-
-
-@pytest.fixture
-def climbs(make):
-    start = make.checkpoint(0)
-    return [Climbed(make, start, name, seed) for seed, name in enumerate(("math", "code"), 1)]
-
-
-@pytest.fixture
-def runs(make, climbs):
+def runs(make, climbs, consolidated):
     """Two consolidations: of both teachers, and of one."""
-    return Consolidated(make, climbs, 100), Consolidated(make, climbs[:1], 300)
+    return consolidated(), Consolidated(make, climbs[:1], 300)
 
 
 def holds_artifact(hint):

@@ -29,10 +29,10 @@ def shared(tmp_path):
 
 
 @pytest.fixture
-def make(shared, tmp_path):
+def make(shared):
     """Return the maker of records of a team."""
     makers = {
-        team: Maker(StepRunner(shared.of(team), mirror=MemoryMirror()), tmp_path)
+        team: Maker(StepRunner(shared.of(team), mirror=MemoryMirror()))
         for team in ("math-team", "code-team", "foundation", "consolidation")
     }
     return makers.__getitem__

@@ -7,28 +7,11 @@ import pytest
 from lineage.artifacts import Student, read_manifest
 from lineage.operations.verify import Verifier
 from lineage.registry.registry import Registry
-from tasks.platform.step_runner import StepRunner
-from tests.support.consolidations import Consolidated
-from tests.support.mirrors import MemoryMirror
-from tests.support.runs import Climbed, Maker
 
 
 @pytest.fixture
-def runner(home):
-    return StepRunner(mirror=MemoryMirror())
-
-
-@pytest.fixture
-def consolidated(runner, tmp_path):
-    """Return a maker of consolidations of math and code."""
-    make = Maker(runner, tmp_path)
-    start = make.checkpoint(0)
-    climbs = [Climbed(make, start, name, seed) for seed, name in enumerate(("math", "code"), 1)]
-
-    def of(seed=100, **told):
-        return Consolidated(make, climbs, seed, **told)
-
-    return of
+def runner(make):
+    return make.runner
 
 
 def manifest_of(runner, published):

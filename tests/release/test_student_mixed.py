@@ -15,32 +15,19 @@ from lineage.rules.evidence import BrokenRuleError
 from tasks.contracts.handover import Remedy
 from tasks.contracts.planned import refuse_changed
 from tasks.contracts.review import record_approval, record_decision
-from tasks.platform.step_runner import StepRunner
 from tests.support.consolidations import Consolidated
 from tests.support.making import take, write_record
-from tests.support.mirrors import MemoryMirror
-from tests.support.runs import Climbed, Maker
+from tests.support.runs import Climbed
 
 
 @pytest.fixture
-def runner(home):
-    return StepRunner(mirror=MemoryMirror())
+def runner(make):
+    return make.runner
 
 
 @pytest.fixture
-def make(runner, tmp_path):
-    return Maker(runner, tmp_path)
-
-
-@pytest.fixture
-def climbs(make):
-    start = make.checkpoint(0)
-    return [Climbed(make, start, name, seed) for seed, name in enumerate(("math", "code"), 1)]
-
-
-@pytest.fixture
-def merge(make, climbs):
-    return lambda seed=100, **told: Consolidated(make, climbs, seed, **told)
+def merge(consolidated):
+    return consolidated
 
 
 def written(runner):

@@ -1,13 +1,13 @@
 """A student of two teachers with real weights, as small as they can be, and all of its records."""
 
+import copy
 import json
 
 from lineage.artifacts import Artifact, Student, TeacherShare, put_manifest
 from lineage.digest import digest_bytes
 from lineage.registry.registry import Registry
-from tasks.model.files import save_policy
 from tests.support.making import release_of, take, write_record
-from tests.support.tiny_models import tiny_policy
+from tests.support.tiny_models import saved_policy
 
 TOKENS = {"math": 300, "code": 100}
 HUB_BASE = "org/tiny-base"
@@ -28,8 +28,8 @@ def scorecard(*methods):
 class Family:
     """Base, data, fork point, two teachers with releases, a student, all registered."""
 
-    def __init__(self, store, folder, *, licenses=None, base=None, base_license="MIT"):
-        self.store, self._folder = store, folder
+    def __init__(self, store, *, licenses=None, base=None, base_license="MIT"):
+        self.store = store
         self.licenses = {"math": "Apache-2.0", "code": "MIT", **(licenses or {})}
         notes = {"license": base_license} if base_license else {}
         source = base if base is not None else {"source": HUB_BASE}
@@ -44,11 +44,15 @@ class Family:
             self.releases[domain] = self.release(domain)
         self.student = self.publish()
 
+    def in_store(self, store):
+        """Return the same family in a copy of its store."""
+        other = copy.copy(self)
+        other.store = store
+        return other
+
     def model(self, seed, *inputs, **more):
-        folder = save_policy(tiny_policy(seed), self._folder / f"seed-{seed}")
-        return write_record(
-            self.store, b"", *inputs, output=self.store.put_tree(folder), seed_of=seed, **more
-        )
+        tree = self.store.put_tree(saved_policy(seed))
+        return write_record(self.store, b"", *inputs, output=tree, seed_of=seed, **more)
 
     def demonstrations(self, domain):
         return write_record(

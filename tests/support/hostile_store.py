@@ -45,9 +45,7 @@ def hostile_store(tmp_path):
         artifact = Artifact(kind=kind, digest=output, record=record)
         _register(store, name, artifact)
     asked = store.put_bytes(_request().model_dump_json().encode())
-    other = str(tmp_path / "other")
-    found = {"base": base[1], "climb": climb[1], "merged": merged[1]}
-    return found | {"request": asked, "other": other}
+    return {"base": base[1], "climb": climb[1], "merged": merged[1], "request": asked}
 
 
 def _register(store, name, artifact):

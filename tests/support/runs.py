@@ -5,10 +5,9 @@ import json
 from lineage.artifacts import Artifact, Rung
 from lineage.records.record import Input
 from tasks.contracts.handover import Domain, DomainSettings
-from tasks.model.files import save_policy
 from tasks.release import release as releasing
 from tests.support.making import SOURCE, write_record
-from tests.support.tiny_models import tiny_policy
+from tests.support.tiny_models import saved_policy
 
 SCORES = (0.8, 0.3, 0.2, 0.4)
 """Mean score of a teacher; its gain over the fork point, and the interval of that."""
@@ -18,15 +17,12 @@ SAMPLING = {"temperature": 0.7, "max_new_tokens": 9}
 class Maker:
     """Puts artifacts into a store, each with a record of its inputs."""
 
-    def __init__(self, runner, folder):
-        self.runner, self._folder = runner, folder
+    def __init__(self, runner):
+        self.runner = runner
 
     def checkpoint(self, seed, kind="sft", owner="", inputs=(), **settings):
         """Return a real checkpoint of ``seed``; ``inputs`` are (role, artifact) or with a name."""
-        folder = self._folder / f"seed-{seed}"
-        if not folder.exists():
-            save_policy(tiny_policy(seed), folder)
-        digest = self.runner.store.put_tree(folder)
+        digest = self.runner.store.put_tree(saved_policy(seed))
         return self._made("checkpoint", digest, kind, owner, inputs, **{"of": seed} | settings)
 
     def part(self, output_kind, text, kind="", owner="", inputs=(), **settings):

@@ -1,12 +1,17 @@
 """A tiny model, its tokenizer and rollouts written by hand, for the tests of whatever learns."""
 
+import atexit
+import copy
+import shutil
+import tempfile
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from tasks.model.files import Policy
+from tasks.model.files import Policy, save_policy
 from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.settings import ScratchSettings
 from tasks.rollout.collect import Rollout
@@ -46,14 +51,32 @@ def tiny_model(seed: int = 0, **changed: object) -> Qwen3ForCausalLM:
 
     Its norms are those of whatever learns, so that what is the same is the same bit by bit.
     """
-    model = make_model(tokenizer(), SIZES.model_copy(update=changed), seed).eval()
+    model, random_state = _made(seed, tuple(changed.items()))
+    torch.set_rng_state(random_state)
+    return copy.deepcopy(model)  # which takes half as long
+
+
+@cache
+def _made(
+    seed: int, changed: tuple[tuple[str, object], ...]
+) -> tuple[Qwen3ForCausalLM, torch.Tensor]:
+    """Return a model, and torch's random numbers as they are after it was made."""
+    model = make_model(tokenizer(), SIZES.model_copy(update=dict(changed)), seed).eval()
     write_norms_by_hand(model)
-    return model
+    return model, torch.get_rng_state()
 
 
 def tiny_policy(seed: int = 0) -> Policy:
     """Return a tiny model with the shared tokenizer."""
     return Policy(tiny_model(seed), tokenizer())
+
+
+@cache
+def saved_policy(seed: int = 0) -> Path:
+    """Return the folder of a tiny policy, which all tests of this process read."""
+    folder = Path(tempfile.mkdtemp(prefix="tiny-policy-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return save_policy(tiny_policy(seed), folder)
 
 
 def rollout(

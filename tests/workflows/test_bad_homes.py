@@ -99,9 +99,9 @@ def full_disk(tmp_path):
 
 
 @pytest.fixture
-def base(home, tmp_path):
+def base(home):
     """Register a base in a store, and return its artifact."""
-    made = Maker(StepRunner(mirror=MemoryMirror()), tmp_path).checkpoint(0, kind="base")
+    made = Maker(StepRunner(mirror=MemoryMirror())).checkpoint(0, kind="base")
     Registry(open_store()).register("base", made, owner="foundation")
     return made
 

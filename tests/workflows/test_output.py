@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import unicodedata
 
 import click
@@ -14,6 +15,7 @@ from lineage.store.store import open_store
 from tasks.rollout.client import EnvironmentFailure
 from tests.support.hostile_store import FORGED, TEXT, hostile_store
 from tests.support.project_files import ROOT, relative, syntax_tree
+from tests.support.tiny_faculty import home_at
 from workflows.cli import main
 
 QUESTIONS = {
@@ -95,10 +97,21 @@ def assert_plain(output):
     assert not [line for line in output.splitlines() if line.startswith(FORGED)]
 
 
+@pytest.fixture(scope="module")
+def home_with_hostile_text(tmp_path_factory, mlflow_database):
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "home").mkdir()
+    shutil.copyfile(mlflow_database, folder / "home" / "mlflow.db")
+    with home_at(folder / "home"):
+        return folder / "home", hostile_store(folder)
+
+
 @pytest.fixture
-def made(tmp_path, tracked_home, monkeypatch):
+def made(tmp_path, home, home_with_hostile_text, kept_homes, monkeypatch):
     monkeypatch.delenv("PROVOST_SIGNING_KEY", raising=False)
-    return hostile_store(tmp_path)
+    folder, found = home_with_hostile_text
+    with kept_homes.lent(folder, home):
+        yield found | {"other": str(tmp_path / "other")}
 
 
 def test_every_command_is_in_the_list():
