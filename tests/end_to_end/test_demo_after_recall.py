@@ -5,9 +5,10 @@ import importlib
 import click
 import pytest
 
+from lineage.artifacts import Artifact
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store
-from tests.support.tiny_faculty import PACKAGE, climb
+from tests.support.tiny_faculty import PACKAGE
 from workflows.commands import demo
 
 
@@ -25,7 +26,11 @@ def test_a_recalled_team_without_another_version_has_to_climb_anew(recalled):
 
 
 def test_a_version_released_since_takes_the_recalled_ones_place(recalled, capsys):
-    climb(f"{PACKAGE}.shout", seed=1)
+    registry = Registry(open_store())
+    [entry] = registry.versions("teacher.whisper")
+    release = Artifact(kind=entry.kind, digest=entry.digest, record=entry.record)
+    registry.register("teacher.shout", release, owner="team-shout")
+    registry.point("teacher.shout", "released", 2, by="lead")
     assert demo._is_finished("shout", recalled)
     assert "shout@2" in capsys.readouterr().err
 

@@ -190,7 +190,7 @@ def test_a_hub_name_that_cannot_be_fetched_is_refused_by_name(foundation):
 
 
 def test_a_model_is_imported_as_fork_point_without_training_and_teams_climb_from_it(
-    home, tiny_llama, teams_on_path
+    tracked_home, tiny_llama, teams_on_path
 ):
     result = CliRunner().invoke(main, ["checkpoint", "import", str(tiny_llama)])
     assert result.exit_code == 0, result.output
@@ -205,7 +205,7 @@ def test_a_model_is_imported_as_fork_point_without_training_and_teams_climb_from
     assert read_manifest(store, release.digest, Release).fork_point.digest == entry.digest
 
 
-def test_the_license_that_a_person_states_is_recorded(home, tiny_llama):
+def test_the_license_that_a_person_states_is_recorded(tracked_home, tiny_llama):
     arguments = ["checkpoint", "import", str(tiny_llama), "--as", "base", "--license", "MIT"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output

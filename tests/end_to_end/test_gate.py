@@ -20,7 +20,7 @@ from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 from tests.support.refusals import provost, refusal
-from tests.support.tiny_faculty import Contents, kinds
+from tests.support.tiny_faculty import Contents, copy_home, home_at, kinds
 from workflows.cli import main
 
 TEACHERS = "shout@1,whisper@1"
@@ -42,9 +42,28 @@ def recall():
     provost("teacher", "recall", "shout@1", "--reason", "leak", "--by", "team", "--yes")
 
 
-def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trained(teachers):
-    before = Contents.now().records
-    message = refusal(*ORDER)
+@pytest.fixture(scope="module")
+def home_with_refusal(home_with_teachers, tmp_path_factory):
+    """A home whose teachers were measured and refused, and the refusal."""
+    folder = copy_home(home_with_teachers, tmp_path_factory.mktemp("refused") / "home")
+    with home_at(folder):
+        return folder, refusal(*ORDER)
+
+
+@pytest.fixture
+def refused(home, home_with_refusal, kept_homes):
+    """Put teachers that were refused into this test's home; return the refusal."""
+    folder, message = home_with_refusal
+    with kept_homes.lent(folder, home):
+        yield message
+
+
+def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trained(
+    home_with_teachers, refused
+):
+    message = refused
+    with home_at(home_with_teachers):
+        before = Contents.now().records
     assert kinds(Contents.now().records - before) == {
         "plan": 2,
         "launch": 1,
@@ -56,8 +75,8 @@ def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trai
     assert "it has nothing to teach there" in message
 
 
-def test_what_a_person_signs_goes_through_and_stays_with_the_student(teachers, tmp_path):
-    said = provost("waive", refused_plan(refusal(*ORDER)), "--reason", "to see it run")
+def test_what_a_person_signs_goes_through_and_stays_with_the_student(refused, tmp_path):
+    said = provost("waive", refused_plan(refused), "--reason", "to see it run")
     before = Contents.now().records
     student = provost(*ORDER, "--waivers", printed_waiver(said))
     made = kinds(Contents.now().records - before)
@@ -72,7 +91,8 @@ def test_what_a_person_signs_goes_through_and_stays_with_the_student(teachers, t
     assert "to see it run" in waived["text"]
 
 
-def test_what_does_not_fit_is_dropped_until_nothing_is_left(teachers):
+@pytest.mark.usefixtures("refused")
+def test_what_does_not_fit_is_dropped_until_nothing_is_left():
     message = refusal(*ORDER, "--on-misfit", "drop")
     assert "no teacher of this plan fits, so there is nothing to merge" in message
 

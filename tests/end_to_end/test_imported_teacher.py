@@ -21,7 +21,11 @@ TEAM = f"{PACKAGE}.shout"
 
 @pytest.fixture
 def foreign(fork_point, teams_on_path, tmp_path):
-    """Return a folder with a checkpoint near the fork point, as another trainer leaves it."""
+    return near_the_fork_point(tmp_path / "verl")
+
+
+def near_the_fork_point(folder):
+    """Write a checkpoint near the home's fork point, as another trainer leaves it."""
     store = open_store()
     start = Registry(store).resolve("fork-point@released")
     policy = load_policy(store.tree(start.digest))
@@ -29,7 +33,7 @@ def foreign(fork_point, teams_on_path, tmp_path):
     with torch.no_grad():
         for weight in policy.model.parameters():
             weight += 0.01 * torch.randn(weight.shape, generator=generator)
-    return save_policy(policy, tmp_path / "verl")
+    return save_policy(policy, folder)
 
 
 def imported(source, *more):
@@ -70,8 +74,8 @@ def test_every_plan_with_it_says_what_is_unknown(foreign):
     assert "trainer, seed, steps, sft_data, rl_data" in notes[0].evidence
 
 
-def test_a_folder_of_files_takes_the_place_of_a_team(foreign, teams_on_path, tmp_path):
-    climb(TEAM)
+def test_a_folder_of_files_takes_the_place_of_a_team(teachers, teams_on_path, tmp_path):
+    foreign = near_the_fork_point(tmp_path / "verl")
     store = open_store()
     release = read_manifest(store, Registry(store).resolve("shout@1").digest, Release)
     folder = tmp_path / "team"

@@ -130,7 +130,7 @@ def test_a_lost_checkpoint_is_made_again_with_the_same_digest(fork_point, teams_
 
 
 def test_the_same_seed_in_another_home_gives_the_same_bytes(
-    home_with_teachers, home, teams_on_path
+    home_with_teachers, tracked_home, teams_on_path
 ):
     with home_at(home_with_teachers):
         before, first = Contents.now(), release_of("shout")
@@ -156,7 +156,7 @@ def test_the_same_seed_in_another_home_gives_the_same_release(
     assert climb(SHOUT).digest == first.digest
 
 
-def test_homes_do_not_mix(home_with_teachers, home, tmp_path):
+def test_homes_do_not_mix(home_with_teachers, home):
     """Guards the tests above: what one home learns is not seen in the session's."""
     with home_at(home_with_teachers):
         before = Contents.now()

@@ -12,7 +12,7 @@ from lineage.records.derivation import Sample
 from lineage.records.record import Derivation
 from tests.support.consolidated import TEAMS, Consolidated
 from tests.support.making import SOURCE, runs
-from tests.support.mlflow_server import mlflow_server
+from tests.support.mlflow_server import forked_server
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def address(tmp_path_factory, mlflow_database):
     folder = tmp_path_factory.mktemp("server")
     (folder / "mlflow.db").write_bytes(mlflow_database.read_bytes())
-    with mlflow_server(f"sqlite:///{folder / 'mlflow.db'}", folder) as found:
+    with forked_server(f"sqlite:///{folder / 'mlflow.db'}", folder) as found:
         yield found
 
 

@@ -8,20 +8,32 @@ from lineage.artifacts import Rung
 from lineage.digest import digest_bytes
 from lineage.operations.verify import Verifier
 from lineage.rules.table import table
+from lineage.store.store import FolderStore
 from tests.support.families import Family
 from tests.support.making import take, write_record
 
 TOKENIZER, TEMPLATE = digest_bytes(b"tokenizer"), digest_bytes(b"template")
 
 
-@pytest.fixture
-def math(store, tmp_path):
-    return Family(store, tmp_path / "math", TOKENIZER, TEMPLATE)
+def two_climbs(folder):
+    store = FolderStore(folder / "store")
+    return [Family(store, folder / name, TOKENIZER, TEMPLATE, name) for name in ("math", "code")]
+
+
+@pytest.fixture(scope="module")
+def climbs(tmp_path_factory):
+    """Climbs of math and code in a store to which tests add releases alone."""
+    return two_climbs(tmp_path_factory.mktemp("climbs"))
 
 
 @pytest.fixture
-def code(store, tmp_path):
-    return Family(store, tmp_path / "code", TOKENIZER, TEMPLATE, "code")
+def math(climbs):
+    return climbs[0]
+
+
+@pytest.fixture
+def code(climbs):
+    return climbs[1]
 
 
 def broken(family, **changed):
@@ -56,17 +68,17 @@ def test_a_part_of_another_climb_breaks_the_rules_that_it_concerns(math, code, p
     assert broken(math, **{part: getattr(code.manifest, part)}) == rules
 
 
-def test_a_fork_point_that_nothing_comes_from_is_found(math, store):
+def test_a_fork_point_that_nothing_comes_from_is_found(math):
     other = math.artifact("rung")
     assert broken(math, fork_point=other) == {"fork-point", "scorecard"}
 
 
-def test_rungs_of_another_run_are_found_though_owner_and_data_agree(math, store):
+def test_rungs_of_another_run_are_found_though_owner_and_data_agree(tmp_path):
     """The same team and data, another seed of the climb."""
+    math, _ = two_climbs(tmp_path)
     inputs = [take("start", math.made["precursor"]), take("prompts", math.made["train"])]
-    made = write_record(
-        store, b"", *inputs, kind="rung", output=math.made["rung"][1], owner=math.owner, stop_at=1
-    )
+    given = {"kind": "rung", "output": math.made["rung"][1], "owner": math.owner, "stop_at": 1}
+    made = write_record(math.store, b"", *inputs, **given)
     other = math.artifact("rung").model_copy(update={"record": made[0]})
     ladder = (Rung(step=1, checkpoint=other), math.manifest.ladder[1])
     assert broken(math, ladder=ladder) == {"ladder"}
@@ -77,10 +89,10 @@ def test_a_rung_at_another_step_than_it_was_stopped_at_is_found(math):
     assert broken(math, ladder=ladder) == {"ladder"}
 
 
-def test_a_scorecard_row_measured_on_another_domain_is_found(math, code, store):
+def test_a_scorecard_row_measured_on_another_domain_is_found(code):
     row = take("method.fork_point", (code.made["scorecard"]), name="math")
-    made = write_record(store, b"odd", row, kind="scorecard", output_kind="scorecard")
-    found = Verifier(store, None).verify(made[0])
+    made = write_record(code.store, b"odd", row, kind="scorecard", output_kind="scorecard")
+    found = Verifier(code.store, None).verify(made[0])
     assert [problem.what.partition(" ")[0] for problem in found.problems] == ["[measured]"]
 
 

@@ -7,6 +7,7 @@ from lineage.records.record import Derivation
 from tasks.platform.step_runner import StepRunner
 from tasks.platform.views import drawn_live
 from tasks.reports.curves import measured_page
+from tests.support.mirrors import MemoryMirror
 
 
 class Clock:
@@ -24,7 +25,7 @@ def clock():
 
 def train(clock, seconds, steps, fails_at=None):
     """Make something that measures a loss at each step."""
-    runner = StepRunner()
+    runner = StepRunner(mirror=MemoryMirror())
     derivation = Derivation(
         project=runner.project,
         kind="sft",

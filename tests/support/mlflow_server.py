@@ -87,9 +87,8 @@ def _serve(port: int, settings: dict[str, str]) -> None:
     warnings.simplefilter("ignore")  # what pytest makes an error is MLflow's own affair
     os.environ |= settings
     from mlflow.server import app
-    from werkzeug.serving import make_server
 
-    make_server("127.0.0.1", port, app, threaded=True).serve_forever()
+    app.run("127.0.0.1", port, threaded=True)
 
 
 def _answers(address: str) -> bool:

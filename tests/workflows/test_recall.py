@@ -22,7 +22,7 @@ def registered(store, name, made, kind="checkpoint"):
 
 
 @pytest.fixture
-def store():
+def store(tracked_home):
     """Two teachers; version 1 of the student is of code, 2 and 3 are of math too."""
     store = open_store()
     registry = Registry(store)

@@ -28,10 +28,9 @@ def client(monkeypatch, loader):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(botocore.session, "create_loader", lambda *_: loader)
     with mock_aws():
-        session = botocore.session.get_session()
-        session.register_component("data_loader", loader)
-        boto3.setup_default_session(botocore_session=session)
+        boto3.setup_default_session()
         client = boto3.client("s3")
         client.create_bucket(Bucket="bucket")
         yield client
