@@ -104,6 +104,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
     "difficulty": Kind("Prompts of a domain within a window of pass rates.", model_of(PromptRule)),
+    "drift": Kind(
+        "The KL from one checkpoint to another on a domain's validation prompts.",
+        model_of(EvaluationSettings, domain=str),
+    ),
     "environment": Kind(
         "The source of a domain's environment, which answers and grades.", fields_of(domain=str)
     ),
