@@ -195,12 +195,38 @@ PHASES = (
     *("teacher forward", "student forward", "heads and loss"),
     *("backward", "optimizer", "rest"),
 )
+
+
+def ledger_rounds() -> str:
+    """Return what became of the ledger in short rounds of a model of 135 million weights."""
+    return table(
+        (
+            *("learning rate", "precision", "rounding, share of the change", "over its prediction"),
+            *("unexplained share", "audit's residual", "ledger, MiB", "foreign change"),
+        ),
+        (
+            (
+                f"{row['learning_rate']:.0e}",
+                row["precision"],
+                f"{row['rounding']:.1e}",
+                f"{row['measured_over_predicted']:.2f}",
+                f"{row['unexplained']:.0e}",
+                f"{row['audit']['residual']:.0e}",
+                f"{row['bytes']['ledger'] >> 20:,}",
+                "refused" if row["foreign_change_refused"] else "not seen",
+            )
+            for row in result("ledger_rounds")["cases"].values()
+        ),
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
     "faults": faults,
     "fuzz": fuzz,
     "new_domain": new_domain,
     "threads": threads,
+    "ledger_rounds": ledger_rounds,
     "gpu_sizes": gpu_sizes,
     "gpu_phases": gpu_phases,
     "gpu_choices": gpu_choices,
