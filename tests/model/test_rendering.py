@@ -64,7 +64,7 @@ def test_what_a_template_raises_is_one_error(template):
 
 def test_chat_tokens_have_the_templates_limits():
     with pytest.raises(TemplateError):
-        ChatTokens(with_template(ENDLESS))
+        ChatTokens(with_template(DOUBLING))
 
 
 def test_the_process_sees_no_variable_of_ours(monkeypatch):
