@@ -1,6 +1,7 @@
 """The trust root in the store: a chain that only maintainers extend, and whose keys count."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -200,6 +201,14 @@ def test_envelopes_are_those_of_securesystemslib():
     Envelope.from_dict(json.loads(mine.to_bytes())).verify([theirs.public_key], 1)
     assert parse_envelope(canonical_json(envelope.to_dict()), "x").is_signed_by(ours.public)
     assert not sign(b"other", STRANGER).is_signed_by(ours.public)
+
+
+@pytest.mark.parametrize("changed", [{"payload": b"other"}, {"payload_type": "application/y"}])
+def test_a_signature_counts_for_the_bytes_that_were_signed_alone(changed):
+    signed = sign(b"payload", STRANGER, "application/x")
+    for _ in range(2):  # answers are kept
+        assert signed.is_signed_by(STRANGER.public)
+        assert not replace(signed, **changed).is_signed_by(STRANGER.public)
 
 
 @pytest.mark.parametrize(
