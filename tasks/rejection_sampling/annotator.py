@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, zip_longest
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,8 @@ class AnnotatorSettings(BaseModel):
     """Strength labels by the perceived difference."""
     ranking_size: int = Field(default=2, ge=2)
     """Number of responses to one prompt that are ranked together (K)."""
+    across_samplers: bool = False
+    """Whether only responses of different samplers are compared (Llama 3, 2407.21783)."""
 
     @property
     def source(self) -> str:
@@ -98,14 +100,30 @@ def _compared(
     pool: Sequence[ScoredResponse], settings: AnnotatorSettings, rng: random.Random
 ) -> Iterator[tuple[ScoredResponse, ScoredResponse, float]]:
     """Yield two responses and the perceived difference of their scores."""
-    dealt = rng.sample(list(pool), len(pool))
+    dealt = _dealt(pool, settings, rng)
     perceived = [
         response.scores[settings.scorer] + settings.temperature * _gumbel(rng) for response in dealt
     ]
     for start in range(0, len(dealt), settings.ranking_size):
         places = range(start, min(start + settings.ranking_size, len(dealt)))
         for one, other in combinations(places, 2):
+            if settings.across_samplers and dealt[one].sampler == dealt[other].sampler:
+                continue
             yield dealt[one], dealt[other], perceived[one] - perceived[other]
+
+
+def _dealt(
+    pool: Sequence[ScoredResponse], settings: AnnotatorSettings, rng: random.Random
+) -> list[ScoredResponse]:
+    """Return a prompt's responses in random order, in turn by sampler if they are compared so."""
+    dealt = rng.sample(list(pool), len(pool))
+    if not settings.across_samplers:
+        return dealt
+    queues: dict[str, list[ScoredResponse]] = {}
+    for response in dealt:
+        queues.setdefault(response.sampler, []).append(response)
+    turns = zip_longest(*queues.values())
+    return [response for turn in turns for response in turn if response is not None]
 
 
 def _gumbel(rng: random.Random) -> float:
@@ -122,5 +140,6 @@ def _refuse(num_ties: int, num_prompts: int, scorer: str) -> None:
         )
     raise RefusedError(
         "too-few-responses",
-        f"none of {num_prompts} prompts has two responses: sample at least two per prompt",
+        f"none of {num_prompts} prompts has two responses to compare: sample at least two per "
+        "prompt, and of two checkpoints to compare across samplers",
     )

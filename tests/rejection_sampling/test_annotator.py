@@ -97,6 +97,22 @@ def test_the_top_of_a_ranking_has_the_probability_of_plackett_and_luce():
     assert share == pytest.approx(expected, abs=4 * math.sqrt(0.665 * 0.335 / count))
 
 
+def test_only_responses_of_different_samplers_are_compared_if_that_is_set():
+    pool = [
+        response(f"{sampler}{n}", f"p{prompt}", sampler=sampler, scores={"gold": n / 10})
+        for prompt in range(20)
+        for sampler, count in (("a", 2), ("b", 3))
+        for n in range(count)
+    ]
+    made = annotated(pool, across_samplers=True)
+    sides = {frozenset((p.chosen[-1].content[0], p.rejected[-1].content[0])) for p in made.pairs}
+    assert sides == {frozenset("ab")}
+    assert len(made.pairs) == 20 * 2  # two of a, each against one of three of b
+    assert len(annotated(pool, across_samplers=True, ranking_size=5).pairs) == 20 * 2 * 3
+    with refused("too-few-responses"):
+        annotated(prompts(0.1, 0.2, count=3), across_samplers=True)
+
+
 def test_responses_are_dealt_into_rankings_of_which_the_last_may_be_short():
     five = prompts(0.1, 0.2, 0.3, 0.4, 0.5, count=3)
     for size, num_pairs in ((2, 2), (3, 3 + 1), (4, 6)):
