@@ -66,10 +66,16 @@ def read(name: str) -> dict[str, Any]:
 
 
 def _command() -> str:
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    words = [_without_place(word) for word in sys.argv[1:]]
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     module = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
     return " ".join(["python -m", module, *words])
+
+
+def _without_place(word: str) -> str:
+    """Return a word of a command, or a ``--name=value``, with an absolute path as its last name."""
+    name, equals, value = word.rpartition("=")
+    return f"{name}{equals}{Path(value).name if Path(value).is_absolute() else value}"
 
 
 def _device(device: str) -> str:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from benchmarks.common.circumstances import RESULTS, ROOT
+from benchmarks.common.circumstances import RESULTS, ROOT, facts
 from benchmarks.common.results import as_text, load, write_whole
 
 MOST_BYTES = 50_000
@@ -24,6 +24,13 @@ def test_a_file_reads_back_as_it_was_and_leaves_no_part(tmp_path, name):
     write_whole(path, CONTENT)
     assert path.read_bytes() == first
     assert [each.name for each in path.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("word", ["--vllm=/somewhere/else/vllm", "/somewhere/else/vllm"])
+def test_circumstances_name_no_folder_of_the_machine(word, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmarks", word, "--home=runs/a"])
+    command = facts()["command"]
+    assert command.endswith(f"{word.replace('/somewhere/else/', '')} --home=runs/a")
 
 
 def test_rows_are_compressed(tmp_path):
