@@ -81,7 +81,7 @@ def test_the_consolidation_packages_itself_and_no_team(tmp_path):
     found = packaged("workflows.consolidation", tmp_path)
     assert "workflows.consolidation.workflow.consolidate" in found[2]
     assert found[1] >= CONSOLIDATION
-    assert not any("teachers" in name for kind in found.values() for name in kind)
+    assert not any("workflows.teachers" in name for kind in found.values() for name in kind)
 
 
 @pytest.mark.parametrize("name", [*teams(), *PIPELINES])
