@@ -85,15 +85,14 @@ class HintTeacher:
         counts = Counter(rollouts[found.place].domain for found in located)
         for domain, count in sorted(counts.items()):
             hints = [found.hint for found in located if rollouts[found.place].domain == domain]
-            places = [p for p, r in enumerate(rollouts) if r.domain == domain and turns_of(r)]
+            places = [p for p, r in enumerate(rollouts) if r.domain == domain and _is_whole(r)]
             for place, hint in zip(sorted(draw.sample(places, count)), hints, strict=True):
                 yield HintedTurn(place, draw.randrange(len(turns_of(rollouts[place]))), hint)
 
     def _located(self, place: int, rollout: Rollout) -> HintedTurn | None:
-        said = [turn.content for turn in rollout.turns if turn.role == "assistant"]
-        if len(said) != len(turns_of(rollout)):
+        if not _is_whole(rollout):
             return None
-        for turn, words in enumerate(said):
+        for turn, words in enumerate(_said(rollout)):
             for rule in self._settings.rules:
                 if _finds(rule, rollout.domain, words):
                     return HintedTurn(place, turn, rule.hint)
@@ -132,6 +131,15 @@ def turns_of(rollout: Rollout) -> list[slice]:
             spans.append(slice(start, place))
             start = None
     return spans
+
+
+def _said(rollout: Rollout) -> list[str]:
+    return [turn.content for turn in rollout.turns if turn.role == "assistant"]
+
+
+def _is_whole(rollout: Rollout) -> bool:
+    """Return whether each turn of the text has tokens of its own; a merged one has no place."""
+    return 0 < len(_said(rollout)) == len(turns_of(rollout))
 
 
 def hint_loss(

@@ -84,6 +84,24 @@ def test_a_later_turn_is_scored_behind_the_answer_of_the_tool_with_the_hint():
     assert found[HINTED] == hinted
 
 
+def test_the_hint_ends_the_answer_that_the_located_turn_replies_to():
+    model = tiny_model(1)
+    made = episode("12", "46", "owl", replies=("34", "fox"))
+    (found,) = teacher_of(model).numbers(1, [made])
+    first, second, third = (CHAT.answer(words) for words in ("12", "46", "owl"))
+    context = [*CHAT.prompt([{"role": "user", "content": "what?"}]), *first]
+    context += [*CHAT.tool_reply("34"), *second, *CHAT.tool_reply("fox\nonly the fox")]
+    own = found[HINT][len(first) + len(second) :]
+    assert own == pytest.approx(alone(model, context, third), abs=1e-4)
+
+
+def test_an_episode_with_a_merged_turn_gets_no_hint():
+    made = replace(episode("owl"), turns=(Turn("assistant", "owl"), Turn("assistant", "owl")))
+    for place in ("located", "random"):
+        (found,) = teacher_of(place=place).numbers(1, [made])
+        assert sum(found[HINTED]) == 0
+
+
 def test_only_the_first_turn_with_the_mistake_is_located_and_others_get_nothing():
     made = [episode("fox"), episode("owl", "owl", replies=("1",)), episode("owl", domain="code")]
     found = teacher_of(rule=RULE | {"domains": ["math"]}).numbers(1, made)
