@@ -1,18 +1,21 @@
 """A teacher with a system prompt that the student never sees, from its climb to the audit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from lineage.artifacts import Release, read_manifest
+from lineage.artifacts import Release, Student, read_manifest
 from lineage.digest import digest_bytes
 from lineage.operations.verify import Verifier
 from lineage.records.system_prompt import read_system_prompts
 from lineage.registry.registry import Registry
-from lineage.rules.evidence import Evidence
+from lineage.rules.evidence import Evidence, artifact_of, taken
+from lineage.rules.plan import planned as planned_by
 from lineage.rules.release import check_release
+from lineage.rules.student import walk
 from tasks.attribution.audit import explain
 from tasks.attribution.subject import find_subject, open_models
 from tasks.gate.measured import ProbeSettings
@@ -28,7 +31,7 @@ from tests.support.courses import behavior
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
 from tests.support.refusals import provost
 from tests.support.refused import refused
-from tests.support.tiny_faculty import climb, home_at, importable, write_team
+from tests.support.tiny_faculty import ORDER, climb, home_at, importable, write_team
 
 TEXT = "loud"
 PACKAGE = "prompted_teams"
@@ -228,3 +231,26 @@ def test_what_the_longer_prompt_leaves_no_room_for_is_refused_before_the_round(r
     round_models(runner.store, longer, told())
     with refused("prompt-too-long", "'shout'"), open_source(runner, longer, policy, told(), 0):
         pass
+
+
+def test_a_whole_consolidation_is_published_and_holds_to_its_records(runner):
+    from workflows.consolidation.workflow import consolidate
+
+    with home_at(Path(runner.store.uri).parent):
+        consolidate(**ORDER)
+    student = Registry(runner.store).resolve("student.general@1")
+    assert not Verifier(runner.store).verify(student.record).problems
+    card = read_manifest(runner.store, student.digest, Student).scorecard
+    measured = {
+        (item.role, item.name): read_system_prompts(runner.records.read(item.record))
+        for item in runner.records.read(card.record).inputs
+    }
+    assert [row for row, read in measured.items() if read] == [("teacher.shout", "shout")]
+    # A plan that says otherwise than the rounds and measurements did is contradicted by them.
+    evidence, made = Evidence(runner.store), runner.records.read(student.record)
+    plan = planned_by(evidence, artifact_of(taken(made, "plan")[0], "plan"))
+    silent = [t.model_copy(update={"system_prompt": ""}) for t in plan.teachers]
+    manifest = read_manifest(runner.store, student.digest, Student)
+    other = replace(plan, teachers=tuple(silent))
+    assert {b.rule for b in walk(evidence, manifest.checkpoint, other).breaches} == {"rounds"}
+    assert not walk(evidence, manifest.checkpoint, plan).breaches
