@@ -73,6 +73,8 @@ ELSEWHERE = {
     "check_foundation": "tests/end_to_end/test_disk_of_a_foundation.py",
     "record_failure": "tests/hosted/test_failure_records.py",
     "summarize": "tests/export/test_summary.py",
+    # It makes nothing: it names the last checkpoint of one ladder.
+    "finished_policy": "tests/recipes/test_graphs.py",
     # It measures what it is given, and its card names each by digest.
     "score_recipe": "tests/evaluate/test_recipe_card.py",
     # It refuses checkpoints without a common ancestor.
