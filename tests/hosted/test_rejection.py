@@ -32,6 +32,8 @@ from workflows.cli import main
 from workflows.commands.schemas import schema_of
 from workflows.consolidation.workflow import consolidate, consolidate_reviewed
 
+pytestmark = pytest.mark.usefixtures("tracked_home")
+
 FORM = LaunchForm(seed=3)
 INPUTS = FORM.model_dump(mode="json")
 CONSOLE = Decision(decision="rejected", way="console")

@@ -14,6 +14,7 @@ from tests.support.mirrors import MemoryMirror
 from workflows.cli import main
 from workflows.commands.schemas import schema_of
 
+pytestmark = pytest.mark.usefixtures("tracked_home")
 SENTENCE = "math@1 was recalled: leak"
 SAID = f"Trace:\n\n    FailedError: {SENTENCE}\n\nMessage:\n\n    FailedError: {SENTENCE}"
 
