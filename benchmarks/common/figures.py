@@ -10,18 +10,16 @@ A table is made from committed result files alone, so a page cannot drift from t
 each again and compares.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from benchmarks.common.markdown import ROOT, result, table
+from benchmarks.testbed.tables import testbed, testbed_modes
 from tasks.ledger.estimate import RunSize, estimate
 from tasks.ledger.schema import LedgerSettings
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
 _BLOCK = re.compile(
     r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL
 )
@@ -38,19 +36,6 @@ FAULTS = {
     "teams_s3": "the same on an S3 server that evaluates the roles",
     "trained": "the same, then a student of others' teachers is trained",
 }
-
-
-def result(name: str) -> dict[str, Any]:
-    """Return a result file's content."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
-    return found
-
-
-def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a Markdown table."""
-    lines = [tuple(heads), *(tuple(map(str, row)) for row in rows)]
-    lines.insert(1, tuple("---" for _ in lines[0]))
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def faults() -> str:
@@ -225,6 +210,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults": faults,
     "fuzz": fuzz,
     "new_domain": new_domain,
+    "testbed": testbed,
+    "testbed_modes": testbed_modes,
     "threads": threads,
     "ledger_rounds": ledger_rounds,
     "gpu_sizes": gpu_sizes,

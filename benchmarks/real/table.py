@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.common.figures import table
+from benchmarks.common.markdown import table
 from benchmarks.real.own import OFF_POLICY
 from benchmarks.real.settings import SEEDS, TEAMS
 from benchmarks.real.steps import MissingStepError, order

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.common.figures import ROOT, TABLES, pages, table, written
+from benchmarks.common.figures import TABLES, pages, written
+from benchmarks.common.markdown import ROOT, table
 
 
 @pytest.mark.parametrize("page", [*pages()], ids=lambda page: page.relative_to(ROOT).as_posix())
