@@ -94,10 +94,16 @@ def _lines(gated: Gated, cost: Forecast, conditions: ReleaseConditions) -> Itera
     yield f"Merge {len(plan.teachers)} teachers into one student."
     yield from _findings_lines(gated)
     yield f"Waivers: {len(plan.waivers) or 'none'}."
-    yield f"Cost: {dict(cost.lines())['time']}."
+    yield f"Cost: {dict(cost.lines())['time']}{_warm_up(gated)}."
     yield f"Released with {conditions.words()}."
     if plan.artifact is not None:
         yield f"Plan: {plan.artifact.digest}"
+
+
+def _warm_up(gated: Gated) -> str:
+    """Return which warm-ups come on top; how many of their cycles are needed, they measure."""
+    warmed = [verdict.name for verdict in gated.teachers if verdict.done is Remedy.WARM_UP]
+    return f", and before it the warm-up on {' and '.join(warmed)}" if warmed else ""
 
 
 def findings_of(gated: Gated) -> str:

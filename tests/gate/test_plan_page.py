@@ -7,11 +7,11 @@ import pytest
 from lineage.artifacts import Artifact
 from lineage.compatibility.checks import Finding
 from tasks.contracts.conditions import ReleaseConditions
-from tasks.contracts.handover import Plan, PlannedTeacher
+from tasks.contracts.handover import Gated, Plan, PlannedTeacher, Remedy, TeacherVerdict, Verdict
 from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
-from tasks.gate.plan_page import plan_page, plan_text
+from tasks.gate.plan_page import plan_page, plan_text, summary_of
 from tasks.mopd.round_form import RoundForm
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.environment import Message, Prompt
@@ -171,3 +171,15 @@ def test_a_flavors_gpus_are_those_of_its_declaration(runner, plan, monkeypatch):
     # 8 GPUs of 989e12 operations a second, 30 % of them.
     assert told.machine.gpus == 8
     assert told.machine.operations_per_second == pytest.approx(8 * 989e12 * 0.3)
+
+
+@pytest.mark.parametrize("done", [Remedy.NONE, Remedy.WARM_UP])
+def test_the_summary_to_approve_names_a_warm_up_that_comes_on_top(done):
+    verdict = TeacherVerdict(name="math", domain="math", verdict=Verdict.UNKNOWN, done=done)
+    gated = Gated(plan=plan_of(), report=artifact("report"), teachers=[verdict])
+    (cost,) = (
+        line
+        for line in summary_of(gated, COST, ReleaseConditions()).splitlines()
+        if line.startswith("Cost")
+    )
+    assert ("warm-up on math" in cost) is (done is Remedy.WARM_UP)
