@@ -25,12 +25,13 @@ class Handed(StrEnum):
     """Its frozen probabilities held the output back (KL)."""
     TEACHER = "teacher"
     """Its probabilities of each token were the target (distillation)."""
+    VALUE = "value"
+    """The value network of PPO started from its weights; the output holds none of them."""
 
 
 _EVERYWHERE = {
     "start": Handed.WEIGHTS,
     "data": Handed.DATA,
-    "demonstrations": Handed.DATA,
     "text": Handed.DATA,
     "prompts": Handed.DATA,
     "responses": Handed.DATA,
@@ -41,7 +42,7 @@ _EVERYWHERE = {
     "judge": Handed.SCORES,
     "outcome": Handed.SCORES,
     "reference": Handed.REFERENCE,
-    "value_start": Handed.WEIGHTS,
+    "value_start": Handed.VALUE,
 }
 _OF_KIND = {
     ("merge", "base"): Handed.WEIGHTS,

@@ -112,13 +112,7 @@ def score_recipe(
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        scores = {
-            stage: {
-                domain: domain_score(read_measured(runner, item)) for domain, item in row.items()
-            }
-            for stage, row in measured.items()
-        }
-        last = stages[-1].name
+        scores, last = _scores(runner, measured), stages[-1].name
         card = RecipeCard(
             label=label,
             stages=list(stages),
@@ -211,6 +205,15 @@ def _refuse(base: Artifact, stages: Sequence[NamedArtifact]) -> None:
         raise RefusedError(
             "repeated-name", f"the stages {names} have a name twice: give each its own"
         )
+
+
+def _scores(
+    runner: StepRunner, measured: Mapping[str, Mapping[str, Artifact]]
+) -> dict[str, dict[str, DomainScore]]:
+    return {
+        stage: {domain: domain_score(read_measured(runner, item)) for domain, item in row.items()}
+        for stage, row in measured.items()
+    }
 
 
 def _measurements(

