@@ -125,10 +125,15 @@ def atlas_rows(
             card,
             record,
             texts.get(card.label.system, RecipeText(card.label.system, "")),
-            inline_svg(draw(recipe_graph(runner, card))),
+            inline_graph(runner, card),
         )
         for record, card in cards.items()
     ]
+
+
+def inline_graph(runner: StepRunner, card: RecipeCard) -> Markup:
+    """Return the drawing of a recipe's graph."""
+    return inline_svg(draw(recipe_graph(runner, card)))
 
 
 def recipe_graph(runner: StepRunner, card: RecipeCard) -> Graph:

@@ -6,6 +6,8 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.recipes.evidence import Evidence, as_row, gather
+from tasks.platform.step_runner import StepRunner
 from tests.support.project_files import ROOT
 from workflows.cli import main
 from workflows.commands.recipe import systems
@@ -36,6 +38,11 @@ def test_a_recipe_runs_all_of_its_stages_and_is_compared(home, tmp_path):
     page = tmp_path / "atlas.html"
     assert called("recipe", "compare", "--scale", "micro", "--html", str(page)).exit_code == 0
     assert systems()[SYSTEM][1] in page.read_text()
+    kept = gather(StepRunner(), made["card"])  # what the benchmark commits
+    assert list(kept.outcomes) == ["base", "zero"]
+    assert kept.outcomes["zero"].keys() == made["scores"].keys()
+    assert [step for step, _ in kept.series["zero"]["rl/reward"]] == [1, 2]
+    assert Evidence.model_validate(json.loads(json.dumps(as_row(kept)))) == kept
 
 
 def test_every_recipe_says_what_it_is_and_what_to_learn():

@@ -1,0 +1,144 @@
+"""Claims about recipes, judged by hand-made runs."""
+
+import pytest
+
+from benchmarks.recipes.claims.kinds import (
+    difference,
+    drifts_less_than,
+    falls,
+    holds,
+    longer,
+    metric_below,
+    metric_rises,
+    ranks_pairs,
+    reaches,
+    regains,
+    rises,
+    shorter,
+)
+from benchmarks.recipes.evidence import Evidence
+from benchmarks.recipes.judged import judged
+from tasks.evaluate.scores import PromptOutcome
+
+HALF = [1.0, 0.0] * 10
+ALL = [1.0] * 20
+NONE = [0.0] * 20
+MOST = [1.0] * 15 + [0.0] * 5
+
+
+def outcomes(values, tokens=10):
+    return tuple(
+        PromptOutcome(prompt=str(place), scores=(value,), lengths=(tokens + place % 3,))
+        for place, value in enumerate(values)
+    )
+
+
+def run(stages, *, series=None, scorers=(), seed=0, drift=0.1):
+    found = {name: {"add": outcomes(values, tokens)} for name, (values, tokens) in stages.items()}
+    label = {"system": "llama_3", "scale": "tiny", "seed": seed}
+    artifact = {"kind": "checkpoint", "digest": "sha256:" + "0" * 64, "record": "", "uri": ""}
+    named = [{"name": name, "artifact": artifact} for name in stages]
+    card = {
+        **{"label": label, "base": artifact, "stages": named, "scores": {}, "forgetting": {}},
+        **{"drift": {list(stages)[-1]: {"add": drift}}, "cost": {}},
+    }
+    return Evidence.model_validate(
+        {
+            **{"card": card, "record": "", "outcomes": found, "svg": ""},
+            **{"series": series or {}, "reward_models": list(scorers)},
+        }
+    )
+
+
+RUNS = [run({"low": (NONE, 10), "half": (HALF, 30), "most": (MOST, 30), "all": (ALL, 10)})]
+
+
+def judge(claim, runs=RUNS):
+    return claim.judge(runs)
+
+
+def test_a_rise_leaves_out_zero_and_pairs_prompts():
+    found = judge(rises("all", over="half", domains=["add"]))
+    assert (found.holds, found.value) == (True, 0.5)
+    assert not judge(rises("half", over="all", domains=["add"])).holds
+    assert judge(falls("half", below="all", domains=["add"])).holds
+    assert not judge(rises("half", over="half", domains=["add"])).holds
+
+
+def test_seeds_are_more_prompts():
+    one, two = (
+        difference(RUNS, "most", "half", ["add"]),
+        difference(RUNS * 2, "most", "half", ["add"]),
+    )
+    assert (one.n, two.n) == (20, 40)
+    assert one.mean == two.mean == 0.25
+    assert one.low < 0 < two.low  # three of 20 prompts against each other: more runs decide
+
+
+def test_not_worse_has_a_margin():
+    # Most is 0.25 below all.
+    assert judge(holds("most", beside="all", domains=["add"], margin=0.25)).holds
+    assert not judge(holds("most", beside="all", domains=["add"], margin=0.24)).holds
+
+
+def test_a_level_is_reached_by_the_mean():
+    assert judge(reaches("most", domains=["add"], least=0.75)).holds
+    assert not judge(reaches("most", domains=["add"], least=0.76)).holds
+
+
+def test_regaining_needs_a_loss_first():
+    # All 1.0, half 0.5, most 0.75: half of the loss comes back.
+    again = regains("most", lost_at="half", best="all", domains=["add"], share=0.5)
+    assert (judge(again).holds, judge(again).value) == (True, 0.5)
+    more = regains("most", lost_at="half", best="all", domains=["add"], share=0.51)
+    assert not judge(more).holds
+    assert not judge(regains("all", lost_at="all", best="all", domains=["add"])).holds
+
+
+def test_lengths_are_compared_prompt_by_prompt():
+    found = judge(shorter("all", than="half", domains=["add"]))
+    assert (found.holds, found.value) == (True, -20)
+    assert not judge(shorter("low", than="all", domains=["add"])).holds
+    found = judge(longer("half", than="all", domains=["add"]))
+    assert (found.holds, found.value) == (True, 20)
+
+
+@pytest.mark.parametrize(
+    ("rows", "right"),
+    [
+        ([(0.8, 0.7), (0.7, 0.6)], True),
+        ([(0.8, 0.7), (0.69, 0.6)], False),  # one model is below
+        ([(0.8, 0.5)], False),  # as good as a coin, for all the interval says
+        ([], False),
+    ],
+)
+def test_each_reward_model_ranks_pairs(rows, right):
+    scorers = [
+        {"reward_model/accuracy": [[1, 0.1], [2, a]], "reward_model/accuracy_low": [[2, low]]}
+        for a, low in rows
+    ]
+    runs = [run({"all": (ALL, 10)}, scorers=scorers)]
+    assert judge(ranks_pairs(least=0.7), runs).holds is right
+
+
+def test_a_metric_rises_from_the_first_quarter_to_the_last_in_each_seed():
+    up = {"all": {"rl/reward": [[step, step / 8] for step in range(8)]}}
+    down = {"all": {"rl/reward": [[step, -step / 8] for step in range(8)]}}
+    first, second = (run({"all": (ALL, 10)}, series=series) for series in (up, down))
+    # First quarter 0 and 1/8, last 6/8 and 7/8.
+    assert judge(metric_rises("all", "rl/reward"), [first]).value == 0.75
+    assert not judge(metric_rises("all", "rl/reward"), [first, second]).holds
+    assert judge(metric_below("all", "rl/reward", most=0.9), [first, second]).holds
+    assert not judge(metric_below("all", "rl/reward", most=0.875), [first, second]).holds
+
+
+def test_drift_is_of_the_last_stage():
+    assert judge(drifts_less_than(0.11)).holds
+    assert not judge(drifts_less_than(0.1)).holds
+
+
+def test_a_recipe_passes_if_every_claim_holds(monkeypatch):
+    claims = [rises("all", "low", ["add"]), rises("low", "all", ["add"])]
+    monkeypatch.setattr("benchmarks.recipes.judged.claims_of", lambda system: claims)
+    found = judged("llama_3", RUNS)
+    assert (found["passed"], found["held"], found["seeds"]) == (False, 1, [0])
