@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 from click import ClickException
 
+from images.names import ImageName
+from tasks.contracts.scale import Scale
 from tests.support.admin import serving
+from workflows.commands.recipe import recipe_module, systems
 from workflows.commands.register import version_of
 from workflows.commands.starter import SPELLING
 
 ROOT = Path(__file__).resolve().parents[2]
+IMAGES = [name.value for name in ImageName]
 DIGEST = {letter: f"@sha256:{letter * 64}" for letter in "abc"}
 SHARED = {
     *(f"task tasks.evaluate.task.{name}" for name in ("make_report", "score_consolidation")),
@@ -135,6 +139,32 @@ def test_a_missing_cluster_is_reported(tmp_path):
     assert "StatusCode" not in said
     assert "--create-project" not in said
     assert "Traceback" not in said
+
+
+def test_recipes_have_a_launch_plan_each_and_bring_no_team(tmp_path):
+    (tmp_path / "bound.toml").write_text(
+        "".join(f'{name} = "registry.example.org/{name}{DIGEST["a"]}"\n' for name in IMAGES)
+    )
+    code, said = provost(
+        *("register", "recipes", "--flavor", "cpu", "--dry-run", "--domain", "development"),
+        *("--images", str(tmp_path / "bound.toml")),
+    )
+    assert code == 0, said
+    plans = {line.split()[-1] for line in said.splitlines() if "launch plan" in line}
+    assert plans == {
+        "workflows.testbed.base.make_testbed",
+        *(f"workflows.recipes.{name}.{name}" for name in systems()),
+    }
+
+
+@pytest.mark.parametrize("system", systems())
+def test_a_recipe_is_launched_with_two_flat_inputs(system):
+    flow = getattr(recipe_module(system), system)
+    inputs = flow.python_interface.inputs_with_defaults
+    assert {name: default for name, (_, default) in inputs.items()} == {
+        "scale": Scale.TINY,
+        "seed": 0,
+    }
 
 
 def git(folder, *arguments):

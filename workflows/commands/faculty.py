@@ -23,8 +23,11 @@ PIPELINES: Mapping[str, str] = {
     "consolidation": "workflows.consolidation",
     "gate": "workflows.gate",
     "audit": "workflows.audit",
+    "recipes": "workflows.recipes",
 }
 """Shared pipelines and their packages."""
+_PARTS: Mapping[str, tuple[str, ...]] = {"workflows.recipes": ("workflows.testbed",)}
+"""Packages beside a pipeline's own that belong to it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class PipelinePlace:
 
     def owns(self, entity: str) -> bool:
         """Return whether a Flyte entity of this name is its own, or a task that all share."""
-        return entity.startswith((f"{self.package}.", "tasks."))
+        own = (self.package, *_PARTS.get(self.package, ()), "tasks")
+        return entity.startswith(tuple(f"{package}." for package in own))
 
 
 def teams() -> list[str]:

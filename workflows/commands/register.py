@@ -61,7 +61,7 @@ def register(
     create_project: bool,
     dry_run: bool,
 ) -> None:
-    """Register NAME: a team, a dotted Python package, foundation or consolidation."""
+    """Register NAME: a team, a dotted Python package, or a shared pipeline such as recipes."""
     place = place_of(name)
     try:
         load_flavor(flavor)
