@@ -27,6 +27,7 @@ _BLOCK = re.compile(
 FAULTS = {
     "kills": "SIGKILL of a small consolidation at a random moment, then the same again",
     "demo_kills": "the same of the demo's consolidation",
+    "recipe_kills": "the same of a recipe at the scale micro, one of three",
     "flips": "one flipped byte in a checkpoint, record, release or statement, then `verify`",
     "full": "a full disk at a random write",
     "outages": "an S3 server killed, slowed, cut off or filled up at a random moment",

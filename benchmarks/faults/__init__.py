@@ -7,8 +7,9 @@ team reads? One row for each case, appended as it ends, so that a run that was c
     python -m benchmarks.faults report                          # counts, into results/faults.json
 
 Cases: ``flips`` (one byte of a finished store), ``kills`` and ``demo_kills`` (SIGKILL of a
-consolidation), ``full`` (a full disk), ``outages`` (an S3 server that fails), ``releases`` (eight
-teams at once), ``clocks`` (two days apart), ``teams`` (one team does all that its role allows),
-``teams_s3`` (the same on an S3 server), ``trained`` (the same, and then a student is trained).
+consolidation), ``recipe_kills`` (of a recipe), ``full`` (a full disk), ``outages`` (an S3 server
+that fails), ``releases`` (eight teams at once), ``clocks`` (two days apart), ``teams`` (one team
+does all that its role allows), ``teams_s3`` (the same on an S3 server), ``trained`` (the same, and
+then a student is trained).
 Start with ``rows``.
 """

@@ -11,6 +11,7 @@ COUNTS = {
     "flips": 20,
     "kills": 190,
     "demo_kills": 10,
+    "recipe_kills": 30,
     "full": 100,
     "outages": 27,
     "releases": 100,

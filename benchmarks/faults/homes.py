@@ -1,4 +1,4 @@
-"""Homes to break: a fork point and released teachers, and a consolidation of them.
+"""Homes to break: a fork point and released teachers, and a consolidation of them; or a recipe.
 
 A home of tiny teams is made in seconds, that of the demo in a quarter of an hour. Either is made
 once for a commit, beside the system's other temporary files, and copied for each trial.
@@ -19,18 +19,21 @@ from pathlib import Path
 
 from benchmarks.faults.rows import ROOT, commit
 from lineage.artifacts import Student, read_manifest
+from lineage.records.record import Records
 from lineage.registry.registry import Registry
 from lineage.store.store import Store
+from tasks.evaluate.recipe_card import CARD
 
 _LIMIT_SECONDS = 1800
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is consolidated, and how."""
+    """A command that is run, and what it needs and leaves."""
 
     name: str
     student: str
+    """Name of the student that a consolidation leaves; "" for a recipe, which leaves records."""
     words: tuple[str, ...]
     before: tuple[tuple[str, ...], ...] = ()
     """Commands that make the teachers; the tiny teams' are made without a command."""
@@ -52,8 +55,13 @@ DEMO = Job(
 )
 
 
+def recipe(system: str) -> Job:
+    """Return the job that runs a recipe at the scale micro, its base included."""
+    return Job(system, "", ("run", "recipe", system, "--scale", "micro"))
+
+
 def home_with_teachers(job: Job) -> Path:
-    """Return the home in which a job starts."""
+    """Return the home in which a job starts; a recipe starts in an empty one."""
     return once(f"{job.name}-teachers", lambda home: make_teachers(job, home))
 
 
@@ -74,9 +82,25 @@ def undisturbed(job: Job) -> tuple[Path, float]:
 
 
 def student_in(job: Job, store: Store) -> str:
-    """Return the digest of the checkpoint that a job left in a store."""
+    """Return the digest of the checkpoint that a consolidation left in a store."""
     entry = Registry(store).resolve(job.student)
     return read_manifest(store, entry.digest, Student).checkpoint.digest
+
+
+def made_in(job: Job, store: Store) -> str | dict[str, str]:
+    """Return what a job left in a store: the student's checkpoint, or every output of a recipe.
+
+    A recipe's card states processor time, so it differs from run to run and is left out.
+    """
+    if job.student:
+        return student_in(job, store)
+    records = Records(store)
+    attested = {record: records.output(record) for record in records.all()}
+    return {
+        record: found.output
+        for record, found in attested.items()
+        if found is not None and found.output_kind != CARD
+    }
 
 
 class Run:
@@ -154,11 +178,12 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def make_teachers(job: Job, home: Path, variables: Mapping[str, str] | None = None) -> None:
-    """Make the fork point and the released teachers from which a job starts."""
+    """Make the fork point and the released teachers from which a job starts, if it needs any."""
+    home.mkdir(exist_ok=True)
     for words in job.before:
         code = f"from workflows.cli import main; main({list(words)!r})"
         run_python(code, home, variables)
-    if not job.before:
+    if job.student and not job.before:
         teams = str(home.with_name(f"{home.name}-teams"))
         code = (
             "from tests.support import tiny_faculty as tiny\n"

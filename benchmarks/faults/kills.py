@@ -1,4 +1,4 @@
-"""SIGKILL of a whole consolidation at a random moment, then the same again."""
+"""SIGKILL of a whole consolidation, or of a recipe, at a random moment, then the same again."""
 
 import random
 import shutil
@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.faults.homes import SMOKE, Job, Run, home_with_teachers, student_in, undisturbed
+from benchmarks.faults.homes import SMOKE, Job, Run, home_with_teachers, made_in, undisturbed
 from lineage.errors import LineageError
 from lineage.operations.verify import Verifier
 from lineage.records.record import Records
@@ -17,7 +17,7 @@ from lineage.store.store import FolderStore, Store
 def trial(seed: int, job: Job = SMOKE) -> dict[str, object]:
     """Kill once, look, go on to the end, and compare."""
     finished, seconds = undisturbed(job)
-    expected = student_in(job, FolderStore(finished / "store"))
+    expected = made_in(job, FolderStore(finished / "store"))
     after = random.Random(seed).uniform(0, seconds)
     with tempfile.TemporaryDirectory() as place:
         home = Path(place) / "home"
@@ -30,8 +30,8 @@ def trial(seed: int, job: Job = SMOKE) -> dict[str, object]:
         if failed := Run(job, home).finish():
             violations.append(failed)
         else:
-            if (found := student_in(job, FolderStore(home / "store"))) != expected:
-                violations.append(f"another student: {found}, not {expected}")
+            if (found := made_in(job, FolderStore(home / "store"))) != expected:
+                violations.append(f"another result: {found}, not {expected}")
             lost = acknowledged - set(Records(FolderStore(home / "store")).all())
             violations += [f"lost {record}" for record in sorted(lost)]
     return {
