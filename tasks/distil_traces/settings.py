@@ -49,7 +49,7 @@ class TraceSource(BaseModel):
     """Domain of the answers; "" takes all."""
     mode: str | None = None
     """Template mode in which the answers were sampled; None takes all."""
-    samplers: tuple[str, ...] = ()
+    samplers: list[str] = Field(default_factory=list)
     """Names of the checkpoints, such as several late ones of a run; none takes all."""
     num_prompts: int = Field(default=0, ge=0)
     """Maximum number of prompts with an accepted answer; 0 takes all."""
@@ -77,7 +77,7 @@ class TraceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sources: tuple[TraceSource, ...] = Field(min_length=1)
+    sources: list[TraceSource] = Field(min_length=1)
     balance: TraceBalance = TraceBalance.UNWEIGHTED
     total: int = Field(default=0, ge=0)
     """Number of demonstrations, or of tokens; 0 gives as many as the weights allow without

@@ -11,13 +11,15 @@ from pydantic import Field, JsonValue
 from lineage.frozen import Frozen
 from tasks.contracts.refusal import RefusedError
 from tasks.contracts.scale import Scale
+from tasks.distil_traces.settings import TraceSettings
 from tasks.merge.settings import SoupSettings
+from tasks.mid_training.settings import MidTrainingSettings
 from tasks.preference.settings import PreferenceSettings
 from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule, Keep
 from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
-from tasks.rejection_sampling.settings import ResponseSettings
+from tasks.rejection_sampling.settings import ResponseSettings, VerdictSettings
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
@@ -28,11 +30,14 @@ class RecipeNumbers(Frozen):
     """The settings of a recipe's stages at one scale, by the names that the recipe gives them."""
 
     scale: Scale
+    mid_training: dict[str, MidTrainingSettings] = Field(default_factory=dict)
     sft: dict[str, SftSettings] = Field(default_factory=dict)
     rl: dict[str, RlSettings] = Field(default_factory=dict)
     merge: dict[str, SoupSettings] = Field(default_factory=dict)
     responses: dict[str, ResponseSettings] = Field(default_factory=dict)
     demonstrations: dict[str, DemonstrationRule] = Field(default_factory=dict)
+    traces: dict[str, TraceSettings] = Field(default_factory=dict)
+    verdicts: dict[str, VerdictSettings] = Field(default_factory=dict)
     pairs: dict[str, PairRule] = Field(default_factory=dict)
     prompts: dict[str, PromptRule] = Field(default_factory=dict)
     annotators: dict[str, AnnotatorSettings] = Field(default_factory=dict)
@@ -51,13 +56,15 @@ SHORT: Mapping[str, int] = {
     "rollouts_per_prompt": 2,
     "samples_per_prompt": 2,
     "num_prompts": 4,
-    "inner_updates": 1,
+    "inner_updates": 2,
     "reset_every": 1,
     "from_step": 2,
     "refill_rounds": 1,
 }
 """Settings that say how long a stage runs, with their values at the scale micro."""
 EASED: Mapping[str, JsonValue] = {
+    "least_score": 0.0,
+    "keep_truncated": True,
     "least_pass_rate": 0.0,
     "most_pass_rate": 1.0,
     "keep_never_solved": True,
@@ -111,7 +118,7 @@ def _short(value: JsonValue) -> JsonValue:
 
 
 def _short_number(name: str, value: JsonValue) -> JsonValue:
-    if name in EASED:
+    if name in EASED and value is not None:
         return EASED[name]
     if name == "keep" and value == Keep.CORRECT:
         return Keep.TOP

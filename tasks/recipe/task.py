@@ -1,4 +1,4 @@
-"""Flyte tasks that choose: a recipe's numbers, the last checkpoint of a ladder."""
+"""Flyte tasks that choose: a recipe's numbers, a checkpoint of a ladder."""
 
 from lineage.artifacts import Artifact, Rung
 from tasks.contracts.scale import Scale
@@ -18,3 +18,9 @@ def numbers_at(scale: Scale, rows: list[RecipeNumbers]) -> RecipeNumbers:
 def finished_policy(ladder: list[Rung]) -> Artifact:
     """Return the last checkpoint of a ladder."""
     return ladder[-1].checkpoint
+
+
+@hosted(Stage.PLAN)
+def late_policy(ladder: list[Rung], before: int) -> Artifact:
+    """Return the checkpoint ``before`` rungs before a ladder's last, at most its first."""
+    return ladder[max(-1 - before, -len(ladder))].checkpoint

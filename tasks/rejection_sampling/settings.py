@@ -8,7 +8,9 @@ from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
 from tasks.contracts.handover import Domain
 from tasks.rejection_sampling.pairs import StrengthCuts
+from tasks.rollout.responses import GRADE
 from tasks.rollout.settings import SamplingSettings
+from tasks.scoring.settings import JudgeSettings
 
 
 class PromptSplit(StrEnum):
@@ -63,3 +65,16 @@ class ComparisonSettings(BaseModel):
     """Number of a prompt's pairs, drawn at random."""
     cuts: StrengthCuts = StrengthCuts()
     """Strength labels by the absolute preference, which is 1 if all verdicts agree."""
+
+
+class VerdictSettings(BaseModel):
+    """Verdicts on responses that exist, from which a model learns to judge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    judging: JudgeSettings
+    """Rubric, prompt and scale, which the judge has to be run with."""
+    scorer: str = GRADE
+    """Name of the gold score, from 0 to 1."""
+    noise: float = Field(default=0.1, ge=0)
+    """Standard deviation of what an annotator perceives around the gold score."""

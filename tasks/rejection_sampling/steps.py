@@ -17,6 +17,8 @@ from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule
 from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
+from tasks.rejection_sampling.settings import VerdictSettings
+from tasks.rejection_sampling.verdicts import verdicts
 from tasks.rollout.domains import stored_responses
 from tasks.rollout.prompts import write_demonstrations, write_prompts
 from tasks.rollout.responses import COMPARISONS, RESPONSES, ScoredResponse, write_comparisons
@@ -104,6 +106,28 @@ def annotate(
 
     derivation = _derivation(runner, "annotation", responses, settings, seed)
     return _selected(runner, derivation, COMPARISONS, responses, make, owner)
+
+
+def write_verdicts(
+    runner: StepRunner,
+    responses: Sequence[Artifact],
+    settings: VerdictSettings,
+    seed: int,
+    owner: str = "",
+) -> Artifact:
+    """Return verdicts on responses as demonstrations, from which a model learns to judge.
+
+    Raises:
+        RefusedError: as ``verdicts.verdicts``; ``other-kind`` for other data.
+    """
+
+    def make(rounds: list[list[ScoredResponse]], file: Path) -> Mapping[str, float]:
+        given = _joined(rounds)
+        write_demonstrations(file, verdicts(given, settings, seed))
+        return {"selected": len(given)}
+
+    derivation = _derivation(runner, "verdicts", responses, settings, seed)
+    return _selected(runner, derivation, _DATASET, responses, make, owner)
 
 
 def _joined(rounds: Sequence[Sequence[ScoredResponse]]) -> list[ScoredResponse]:

@@ -14,6 +14,7 @@ from tasks.rejection_sampling.settings import (
     DomainPrompts,
     PromptSplit,
     ResponseSettings,
+    VerdictSettings,
 )
 from tasks.scoring.settings import JudgeSettings, NamedJudge, with_settings
 
@@ -122,3 +123,14 @@ def annotate(
     from tasks.rejection_sampling import steps
 
     return steps.annotate(StepRunner(), responses, settings, seed, owner)
+
+
+@hosted(Stage.COLLECT)
+def write_verdicts(
+    responses: list[Artifact], settings: VerdictSettings, seed: int, owner: str
+) -> Artifact:
+    """Write an annotator's verdicts on responses as demonstrations of a judge."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.rejection_sampling import steps
+
+    return steps.write_verdicts(StepRunner(), responses, settings, seed, owner)

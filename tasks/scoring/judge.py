@@ -76,14 +76,14 @@ class Judge:
         Raises:
             RefusedError: ``prompt-too-long`` where rubric, prompt and response leave no room.
         """
-        shown = [self._score_prompt(response) for response in responses]
+        shown = [score_prompt(response, self._settings) for response in responses]
         verdicts = self._verdicts(shown)
         return [self._judgment(each) for each in verdicts]
 
     def compare(self, pairs: Sequence[tuple[ScoredResponse, ScoredResponse]]) -> list[PairJudgment]:
         """Return the judge's preference between two responses to one prompt, in both orders."""
-        shown = [self._pair_prompt(*pair) for pair in pairs]
-        swapped = [self._pair_prompt(other, one) for one, other in pairs]
+        shown = [pair_prompt(pair, self._settings) for pair in pairs]
+        swapped = [pair_prompt((other, one), self._settings) for one, other in pairs]
         verdicts = self._verdicts([*shown, *swapped])
         forward, backward = verdicts[: len(pairs)], verdicts[len(pairs) :]
         return [_preference(*both) for both in zip(forward, backward, strict=True)]
@@ -96,28 +96,6 @@ class Judge:
             text=_BETWEEN_CALLS.join(verdict.text for verdict in verdicts),
             num_tokens=sum(verdict.num_tokens for verdict in verdicts),
             is_parsed=None not in read,
-        )
-
-    def _score_prompt(self, response: ScoredResponse) -> str:
-        bounds = {"lowest": str(self._settings.lowest), "highest": str(self._settings.highest)}
-        fields = self._fields(response) | bounds | {"response": self._said(response)}
-        return filled(self._settings.score_template, fields)
-
-    def _pair_prompt(self, first: ScoredResponse, second: ScoredResponse) -> str:
-        fields = self._fields(first) | {"first": self._said(first), "second": self._said(second)}
-        return filled(self._settings.pair_template, fields)
-
-    def _fields(self, response: ScoredResponse) -> dict[str, str]:
-        said = [(message.role, message.content) for message in response.prompt.messages]
-        return {"rubric": self._settings.rubric, "prompt": _as_text(said)}
-
-    def _said(self, response: ScoredResponse) -> str:
-        is_answer = self._settings.shown is Shown.ANSWER
-        return _as_text(
-            [
-                (t.role, without_thoughts(t.content) if is_answer else t.content)
-                for t in response.turns
-            ]
         )
 
     def _verdicts(self, shown: Sequence[str]) -> list[list[_Verdict]]:
@@ -156,6 +134,38 @@ class _Silence:
 
     def grade(self, prompt: Prompt, turns: Sequence[Turn]) -> Grade:
         return Grade(0.0)
+
+
+def score_prompt(response: ScoredResponse, settings: JudgeSettings) -> str:
+    """Return what a judge is shown of one response."""
+    bounds = {"lowest": str(settings.lowest), "highest": str(settings.highest)}
+    fields = _fields(response, settings) | bounds | {"response": _said(response, settings)}
+    return filled(settings.score_template, fields)
+
+
+def pair_prompt(pair: tuple[ScoredResponse, ScoredResponse], settings: JudgeSettings) -> str:
+    """Return what a judge is shown of two responses to one prompt."""
+    first, second = pair
+    fields = {"first": _said(first, settings), "second": _said(second, settings)}
+    return filled(settings.pair_template, _fields(first, settings) | fields)
+
+
+def verdict_on(score: float, settings: JudgeSettings) -> str:
+    """Return the last line of a verdict: the number of the scale next to a score from 0 to 1."""
+    share = min(max(score, 0.0), 1.0)
+    return f"Score: {settings.lowest + round(share * (settings.highest - settings.lowest))}"
+
+
+def _fields(response: ScoredResponse, settings: JudgeSettings) -> dict[str, str]:
+    said = [(message.role, message.content) for message in response.prompt.messages]
+    return {"rubric": settings.rubric, "prompt": _as_text(said)}
+
+
+def _said(response: ScoredResponse, settings: JudgeSettings) -> str:
+    is_answer = settings.shown is Shown.ANSWER
+    return _as_text(
+        [(t.role, without_thoughts(t.content) if is_answer else t.content) for t in response.turns]
+    )
 
 
 def filled(template: str, fields: Mapping[str, str]) -> str:

@@ -6,23 +6,28 @@ from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule
 from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
+from tasks.rejection_sampling.settings import VerdictSettings
 from tasks.rejection_sampling.steps import (
     annotate,
     select_demonstrations,
     select_pairs,
     select_prompts,
+    write_verdicts,
 )
 from tasks.rollout.domains import stored_comparisons, stored_demonstrations, stored_prompts
+from tasks.scoring.settings import JudgeSettings
 from tests.support.refused import refused
 from tests.support.sampled import Bench, response
 
 FIRST = [response("1", "a", grade=0.0), response("2", "a", grade=1.0)]
 SECOND = [response("3", "a", grade=0.5), response("4", "b", grade=1.0)]
+VERDICTS = VerdictSettings(judging=JudgeSettings(rubric="correct"), noise=0.0)
 STEPS = {
     "selection": lambda runner, given: select_demonstrations(runner, given, DemonstrationRule(), 3),
     "pairs": lambda runner, given: select_pairs(runner, given, PairRule(), 3),
     "difficulty": lambda runner, given: select_prompts(runner, given, PromptRule()),
     "annotation": lambda runner, given: annotate(runner, given, AnnotatorSettings(), 3),
+    "verdicts": lambda runner, given: write_verdicts(runner, given, VERDICTS, 3),
 }
 
 
@@ -69,3 +74,12 @@ def test_what_is_selected_can_be_read_as_data(bench):
     measured = bench.metrics(made)
     assert measured[0, "always_solved"] == 1
     assert measured[0, "pass_rate"] == pytest.approx((1 / 3 + 1) / 2)
+
+
+def test_verdicts_can_be_read_as_data(bench):
+    rounds = [bench.responses(*FIRST, name="1"), bench.responses(*SECOND, name="2")]
+    rows = stored_demonstrations(
+        bench.runner.store, write_verdicts(bench.runner, rounds, VERDICTS, 0)
+    )
+    said = [row.turns[0].content for row in rows]
+    assert said == ["Score: 1", "Score: 5", "Score: 3", "Score: 5"]  # 1 to 5 of 0, 1, 0.5 and 1

@@ -65,6 +65,7 @@ ELSEWHERE = {
     "select_pairs": "tests/rejection_sampling/test_steps.py",
     "select_prompts": "tests/rejection_sampling/test_steps.py",
     "annotate": "tests/rejection_sampling/test_steps.py",
+    "write_verdicts": "tests/rejection_sampling/test_steps.py",
     # What they make is taken by an audit alone, which refuses what is of another round.
     "retrain": "tests/lineage/test_rules_audit.py",
     "replay_round": "tests/lineage/test_rules_audit.py",
@@ -73,8 +74,9 @@ ELSEWHERE = {
     "check_foundation": "tests/end_to_end/test_disk_of_a_foundation.py",
     "record_failure": "tests/hosted/test_failure_records.py",
     "summarize": "tests/export/test_summary.py",
-    # It makes nothing: it names the last checkpoint of one ladder.
+    # They make nothing: they name a checkpoint of one ladder.
     "finished_policy": "tests/recipes/test_graphs.py",
+    "late_policy": "tests/recipes/test_graphs.py",
     # It measures what it is given, and its card names each by digest.
     "score_recipe": "tests/evaluate/test_recipe_card.py",
     # It refuses checkpoints without a common ancestor.

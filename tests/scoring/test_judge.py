@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.rollout.environment import Turn
-from tasks.scoring.judge import Judge, filled, parsed_choice, parsed_score
+from tasks.scoring.judge import Judge, filled, parsed_choice, parsed_score, score_prompt
 from tasks.scoring.settings import JudgeSettings, Shown
 from tests.support.judges import SETTINGS, taught_judge
 from tests.support.refused import refused
@@ -115,7 +115,7 @@ def test_a_judge_of_answers_is_not_shown_the_thoughts(taught):
     shown = SETTINGS.model_copy(update={"shown": Shown.ANSWER})
     assert Judge(taught, shown, 0).score([thoughtful]) == [5.0]
     turns = (Turn("assistant", "x"), Turn("tool", "7"), Turn("assistant", "y"))
-    prompt = Judge(taught, shown, 0)._score_prompt(response("", "a", turns=turns))
+    prompt = score_prompt(response("", "a", turns=turns), shown)
     assert prompt == "r|a?|assistant:\nx\n\ntool:\n7\n\nassistant:\ny"
 
 

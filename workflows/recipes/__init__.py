@@ -1,4 +1,5 @@
 """Published post-training systems, a file each, over the same tasks, base and domains.
 
-No recipe imports another; ``kit`` holds what all of them begin and end with.
+No recipe imports another; ``kit`` holds what all of them begin and end with, ``wiring`` what some
+of them share.
 """

@@ -64,6 +64,11 @@ class RecipeRun:
             )
             self._domains[domain.name] = named(f"collect-{domain.name}", made)
 
+    @property
+    def seed(self) -> int:
+        """Seed of all training."""
+        return self._seed
+
     def domain(self, name: str) -> Domain:
         """Return a domain of the testbed."""
         return self._domains[name]

@@ -167,6 +167,27 @@ def metric_below(stage: str, metric: str, most: float) -> Claim:
     return Claim(f"{metric} ends below {most:g} in {stage}, for each seed", judge)
 
 
+def metric_acts(stage: str, metric: str) -> Claim:
+    """Return the claim that a metric, such as the share of a mask, is above 0 at some step."""
+
+    def judge(runs: Runs) -> Verdict:
+        value = min(max(value for _, value in run.series[stage][metric]) for run in runs)
+        return Verdict(value > 0, value)
+
+    return Claim(f"{metric} is above 0 in {stage}, for each seed", judge)
+
+
+def metric_cut(stage: str, metric: str, of: str, share: float = 0.5) -> Claim:
+    """Return the claim that a metric's last quarter is at most a share of another stage's."""
+
+    def judge(runs: Runs) -> Verdict:
+        pairs = [[_end(run.series[name][metric]) for name in (stage, of)] for run in runs]
+        value = max(own / other if other else 1.0 for own, other in pairs)
+        return Verdict(value <= share, value)
+
+    return Claim(f"{metric} of {stage} ends at most at {share:.0%} of {of}'s, each seed", judge)
+
+
 def drifts_less_than(most: float) -> Claim:
     """Return the claim that the last stage's mean KL from the base is below ``most`` nats a token.
 
@@ -219,6 +240,11 @@ def _tokens(runs: Runs, stage: str, other: str, domains: Sequence[str]) -> Inter
 def _change(values: Sequence[float]) -> float:
     quarter = max(1, len(values) // 4)
     return fmean(values[-quarter:]) - fmean(values[:quarter])
+
+
+def _end(points: Sequence[tuple[int, float]]) -> float:
+    """Return the mean of a metric over its last quarter."""
+    return fmean(value for _, value in points[-max(1, len(points) // 4) :])
 
 
 def _numbers(found: Interval) -> tuple[float, float, float]:
