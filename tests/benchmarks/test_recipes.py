@@ -8,7 +8,9 @@ from benchmarks.recipes.claims.kinds import (
     falls,
     holds,
     longer,
+    metric_acts,
     metric_below,
+    metric_cut,
     metric_rises,
     ranks_pairs,
     reaches,
@@ -130,6 +132,26 @@ def test_a_metric_rises_from_the_first_quarter_to_the_last_in_each_seed():
     assert not judge(metric_rises("all", "rl/reward"), [first, second]).holds
     assert judge(metric_below("all", "rl/reward", most=0.9), [first, second]).holds
     assert not judge(metric_below("all", "rl/reward", most=0.875), [first, second]).holds
+
+
+def test_a_mechanism_acts_in_each_seed():
+    idle, acts = (
+        run({"all": (ALL, 10)}, series={"all": {"m": [[1, 0.0], [2, v]]}}) for v in (0, 1)
+    )
+    assert judge(metric_acts("all", "m"), [acts]).holds
+    assert not judge(metric_acts("all", "m"), [acts, idle]).holds
+
+
+def test_a_metric_is_cut_to_a_share_of_another_stages_last_quarter():
+    def made(own):
+        steps = {"all": own, "half": [0.0, 0.0, 0.0, 0.4]}
+        rows = {name: {"m": list(enumerate(values))} for name, values in steps.items()}
+        return run({"half": (HALF, 10), "all": (ALL, 10)}, series=rows)
+
+    cut, uncut = made([0.9, 0.9, 0.9, 0.2]), made([0.0, 0.0, 0.0, 0.21])
+    assert judge(metric_cut("all", "m", of="half"), [cut]).value == 0.5
+    assert judge(metric_cut("all", "m", of="half"), [cut]).holds
+    assert not judge(metric_cut("all", "m", of="half"), [cut, uncut]).holds
 
 
 def test_drift_is_of_the_last_stage():

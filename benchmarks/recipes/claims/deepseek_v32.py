@@ -7,10 +7,7 @@ CLAIMS = [
     *(rises(f"{name}-specialist", over="base", domains=[name]) for name in DOMAINS),
     rises("distilled", over="base", domains=DOMAINS),
     rises("mixed", over="distilled", domains=DOMAINS),
-    *(
-        holds("mixed", beside=f"{name}-specialist", domains=[name], margin=0.1)
-        for name in DOMAINS
-    ),
+    *(holds("mixed", beside=f"{name}-specialist", domains=[name], margin=0.1) for name in DOMAINS),
     metric_acts("mixed", "rl/mechanism/negative_mask/bound"),
     # not checked: the mixed RL from the base without traces, and without the mask of negative
     # rollouts, which are other recipes
