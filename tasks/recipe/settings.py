@@ -51,7 +51,7 @@ SHORT: Mapping[str, int] = {
     "num_steps": 2,
     "batch_size": 4,
     "warmup_steps": 0,
-    "rung_every": 2,
+    "rung_every": 1,
     "prompts_per_step": 2,
     "rollouts_per_prompt": 2,
     "samples_per_prompt": 2,
