@@ -14,11 +14,18 @@ from tasks.merge.task import merge_checkpoints
 from tasks.preference.task import learn_preferences
 from tasks.recipe.settings import RecipeNumbers
 from tasks.recipe.task import finished_policy
+from tasks.rejection_sampling.settings import PromptSplit
+from tasks.rejection_sampling.task import sample_responses
+from tasks.release.task import collect_blend
 from tasks.reward_model.task import train_reward_model
 from tasks.rl.task import reinforce
-from tasks.sft.task import finetune
+from tasks.sft.task import finetune, make_base
 from workflows.graph import named
 from workflows.recipes.kit_data import OWNER, RecipeData
+from workflows.testbed.base import SEED
+
+GOLD = ("helpful", "safe")
+"""Domains with a gold score in the place of a grade, on which reward models are watched."""
 
 
 class Made(NamedTuple):
@@ -38,6 +45,9 @@ class RecipeRun(RecipeData):
         super().__init__(system, scale, seed, rows)
         self.stages: dict[str, Artifact] = {}
         """Checkpoints by name, in the order of the recipe; each is on the card."""
+        self.reward_models: dict[str, Artifact] = {}
+        """Reward models by name; the card shows their scores beside the gold score."""
+
     @property
     def seed(self) -> int:
         """Seed of all training."""
@@ -73,18 +83,27 @@ class RecipeRun(RecipeData):
         return self.stage(name, finished_policy(ladder=named(f"rl-{name}", ladder)))
 
     def reward_model(
-        self, name: str, start: Artifact, comparisons: Sequence[Artifact], by: str
+        self,
+        name: str,
+        start: Artifact,
+        comparisons: Sequence[Artifact],
+        by: str,
+        zero: Sequence[Artifact] = (),
     ) -> Artifact:
-        """Wire a reward model from ``start``; it is no stage of the card."""
+        """Wire a reward model from ``start``; ``zero`` are demonstrations that score 0 on average.
+
+        It is no stage of the card, which shows its scores of the stages' answers.
+        """
         made = train_reward_model(
             start=start,
             comparisons=list(comparisons),
-            demonstrations=[],
+            demonstrations=list(zero),
             settings=self.numbers.reward_model[by],
             seed=self._seed,
             stage=StageLabel(name=name, owner=OWNER),
         )
-        return named(name, made)
+        self.reward_models[name] = named(name, made)
+        return self.reward_models[name]
 
     def dpo(
         self, name: str, start: Artifact, comparisons: Sequence[Artifact], by: str = ""
@@ -98,6 +117,13 @@ class RecipeRun(RecipeData):
             seed=self._seed,
             stage=StageLabel(name=name, owner=OWNER),
         )
+        return self.stage(name, made)
+
+    def student(self, name: str) -> Artifact:
+        """Wire another base, with a tokenizer of its own, on the examples that the base read."""
+        blend = named(f"blend-{name}", collect_blend(blend=self._bed.blend, seed=SEED))
+        own = self.numbers.students
+        made = make_base(source=own[name].source, data=blend, settings=own[name].base, seed=SEED)
         return self.stage(name, made)
 
     def merge(
@@ -122,13 +148,28 @@ class RecipeRun(RecipeData):
     def finish(self) -> Made:
         """Wire the card: every stage on every domain. The last stage is the model."""
         label = recipe_label(system=self._system, scale=self._scale, seed=self._seed)
-        checkpoints = list(self.stages.values())
+        checkpoints, names = [self.base, *self.stages.values()], ["base", *self.stages]
         card = score_recipe(
             label=named("label", label),
-            base=self.base,
             stages=checkpoints,
-            names=list(self.stages),
+            names=names,
             domains=list(self._domains.values()),
             sampling=self.numbers.sampling,
+            scored=self._rewarded(checkpoints, names),
         )
         return Made(checkpoints[-1], named("card", card))
+
+    def _rewarded(self, checkpoints: list[Artifact], names: list[str]) -> list[Artifact]:
+        """Wire answers of all stages with the scores of all reward models, if there are any."""
+        if not self.reward_models:
+            return []
+        made = sample_responses(
+            checkpoints=checkpoints,
+            names=names,
+            domains=[self.domain(name) for name in GOLD],
+            split=PromptSplit.EVALUATION,
+            settings=self.numbers.rewarded,
+            seed=SEED,
+        )
+        answers = named("answers-of-stages", made)
+        return [self.scored("stages", answers, self.reward_models)]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Domain
 from tasks.contracts.scale import Scale
+from tasks.distil_traces.task import distil_traces
 from tasks.recipe.settings import RecipeNumbers
 from tasks.recipe.task import numbers_at
 from tasks.rejection_sampling.settings import PromptSplit
@@ -20,6 +21,7 @@ from tasks.rejection_sampling.task import (
     select_prompts,
 )
 from tasks.release.task import collect_domain
+from tasks.sft.task import make_text
 from workflows.graph import named
 from workflows.testbed.base import DOMAINS, SEED, lay, package_of
 
@@ -38,11 +40,11 @@ class RecipeData:
         """Wire the numbers of the scale, the base, and the data of all domains."""
         self._system, self._scale, self._seed = system, scale, seed
         self.numbers: RecipeNumbers = named("numbers", numbers_at(scale=scale, rows=list(rows)))
-        bed, self.base = lay(scale)
+        self._bed, self.base = lay(scale)
         self._domains: dict[str, Domain] = {}
         for place, domain in enumerate(DOMAINS):
             made = collect_domain(
-                package=package_of(domain), settings=bed.domains[place], seed=SEED
+                package=package_of(domain), settings=self._bed.domains[place], seed=SEED
             )
             self._domains[domain.name] = named(f"collect-{domain.name}", made)
 
@@ -53,6 +55,11 @@ class RecipeData:
     def demonstrations(self, names: Sequence[str]) -> list[Artifact]:
         """Return the demonstrations of domains; a promise of a part serves one task."""
         return [self._domains[name].demonstrations for name in names]
+
+    def text(self) -> Artifact:
+        """Wire documents such as the base read before its worked examples."""
+        made = make_text(num_documents=self._bed.base.num_documents, seed=SEED)
+        return named("text", made)
 
     def answers(
         self, name: str, samplers: Mapping[str, Artifact], domains: Sequence[Domain], by: str
@@ -113,3 +120,13 @@ class RecipeData:
             seed=self._seed,
         )
         return named(f"scored-{name}", made)
+
+    def traces(self, name: str, traces: Sequence[Artifact], by: str = "") -> Artifact:
+        """Wire the demonstrations of several sources of answers, in the order of the settings."""
+        made = distil_traces(
+            traces=list(traces),
+            settings=self.numbers.traces[by or name],
+            seed=self._seed,
+            owner=OWNER,
+        )
+        return named(f"traces-{name}", made)
