@@ -92,6 +92,7 @@ EASED: Mapping[str, JsonValue] = {
     "least_score": 0.0,
     "strip_thoughts": False,
     "max_length_gap": 0,
+    "indifference": 0.0,
 }
 """Settings that would leave nothing at the scale micro, where no response is right or ends."""
 TOKENS = frozenset({"max_new_tokens", "most_tokens", "buffer"})
