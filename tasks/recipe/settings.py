@@ -52,7 +52,6 @@ class RecipeNumbers(Frozen):
     annotators: dict[str, AnnotatorSettings] = Field(default_factory=dict)
     preference: dict[str, PreferenceSettings] = Field(default_factory=dict)
     reward_model: dict[str, RewardModelSettings] = Field(default_factory=dict)
-    traces: dict[str, TraceSettings] = Field(default_factory=dict)
     students: dict[str, StudentBase] = Field(default_factory=dict)
     sampling: SamplingSettings = SamplingSettings(max_new_tokens=120)
     """Sampling of the evaluation."""
@@ -88,8 +87,6 @@ EASED: Mapping[str, JsonValue] = {
     "keep_always_solved": True,
     "held_out_share": 0.0,
     "drop_truncated": False,
-    "keep_truncated": True,
-    "least_score": 0.0,
     "strip_thoughts": False,
     "max_length_gap": 0,
     "indifference": 0.0,

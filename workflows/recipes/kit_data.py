@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Domain
 from tasks.contracts.scale import Scale
-from tasks.distil_traces.task import distil_traces
 from tasks.recipe.settings import RecipeNumbers
 from tasks.recipe.task import numbers_at
 from tasks.rejection_sampling.settings import PromptSplit
@@ -120,13 +119,3 @@ class RecipeData:
             seed=self._seed,
         )
         return named(f"scored-{name}", made)
-
-    def traces(self, name: str, traces: Sequence[Artifact], by: str = "") -> Artifact:
-        """Wire the demonstrations of several sources of answers, in the order of the settings."""
-        made = distil_traces(
-            traces=list(traces),
-            settings=self.numbers.traces[by or name],
-            seed=self._seed,
-            owner=OWNER,
-        )
-        return named(f"traces-{name}", made)
