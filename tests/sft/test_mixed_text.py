@@ -39,7 +39,7 @@ def test_text_that_runs_out_starts_again(chat):
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_demonstrations_and_text_are_told_apart():
+def test_demonstrations_and_text_are_parted():
     assert parted([DEMONSTRATIONS, TEXT], TENTH) == ([DEMONSTRATIONS], [TEXT])
     assert parted([DEMONSTRATIONS], None) == ([DEMONSTRATIONS], [])
 
