@@ -31,8 +31,9 @@ class Decision(Frozen):
     decision: Literal["approved", "rejected"]
     by: str = ""
     """Name of the person who decided; "" if the backend does not report it."""
-    way: Literal["command", "console", "terminal"]
-    """``provost approve``, the console's button (or its API), or the question of a local run."""
+    way: Literal["command", "console", "terminal", "recipe"]
+    """``provost approve``, the console's button (or its API), the question of a local run, or a
+    recipe, which waits for no person."""
     reason: str = ""
 
     def words(self) -> str:
@@ -41,6 +42,7 @@ class Decision(Frozen):
             "command": "by provost approve",
             "console": "by the console",
             "terminal": "at a terminal",
+            "recipe": "automatically",
         }
         who = f"{self.by}, {ways[self.way]}" if self.by else f"{ways[self.way]}, identity unknown"
         return f"{who}: {self.reason}" if self.reason else who

@@ -31,6 +31,8 @@ RULES = {
 STOP_AT = "stop_at"
 CLIMBS = frozenset({"rl", "rung", "external"})
 """Kinds of the records of a climb's rungs; an external one is by a command of the team's."""
+ROUND = "mopd"
+"""Kind of the record of a round's student."""
 IMPORT = "import"
 """Kind of the record of a checkpoint that was trained elsewhere."""
 DECLARED_START = "declared_start"
@@ -158,8 +160,13 @@ def starts(evidence: Evidence, artifact: Artifact) -> Iterator[Artifact]:
     while current is not None and current.record not in seen:
         yield current
         seen.add(current.record)
-        found = taken(evidence.made(current.record), "start") if current.record else []
-        current = artifact_of(found[0]) if found else None
+        current = _start_of(evidence.made(current.record)) if current.record else None
+
+
+def _start_of(made: Derivation) -> Artifact | None:
+    """Return the checkpoint that a stage, or a round of MOPD, trained; None for neither."""
+    found = taken(made, "student" if made.kind == ROUND else "start")
+    return artifact_of(found[0]) if found else None
 
 
 def _domain(evidence: Evidence, release: Release) -> Iterator[Breach]:

@@ -5,15 +5,18 @@ A recipe states two rows: its source's numbers (``published``) and ours (``tiny`
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import Field, JsonValue
 
 from lineage.frozen import Frozen
+from tasks.contracts.handover import GateOrder
 from tasks.contracts.refusal import RefusedError
 from tasks.contracts.scale import Scale
 from tasks.distil_traces.settings import TraceSettings
 from tasks.merge.settings import SoupSettings
 from tasks.mid_training.settings import MidTrainingSettings
+from tasks.mopd.round_form import RoundForm
 from tasks.preference.settings import PreferenceSettings
 from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule, Keep
@@ -23,16 +26,7 @@ from tasks.rejection_sampling.settings import ResponseSettings, VerdictSettings
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
-from tasks.sft.settings import BaseSettings, SftSettings
-
-
-class StudentBase(Frozen):
-    """Another base, of an architecture and tokenizer of its own, that is distilled into."""
-
-    source: str = ""
-    """Path or id of a Hugging Face model; "" trains one from scratch."""
-    base: BaseSettings = BaseSettings()
-    """Training from scratch."""
+from tasks.sft.settings import SftSettings
 
 
 class RecipeNumbers(Frozen):
@@ -52,20 +46,21 @@ class RecipeNumbers(Frozen):
     annotators: dict[str, AnnotatorSettings] = Field(default_factory=dict)
     preference: dict[str, PreferenceSettings] = Field(default_factory=dict)
     reward_model: dict[str, RewardModelSettings] = Field(default_factory=dict)
-    students: dict[str, StudentBase] = Field(default_factory=dict)
+    mopd: dict[str, RoundForm] = Field(default_factory=dict)
+    """Rounds of MOPD by the names that the recipe gives its consolidations."""
+    gate: GateOrder = GateOrder(gate_prompts_per_domain=32)
     sampling: SamplingSettings = SamplingSettings(max_new_tokens=120)
     """Sampling of the evaluation."""
-    rewarded: ResponseSettings = ResponseSettings(
-        samples_per_prompt=1, sampling=SamplingSettings(max_new_tokens=96)
-    )
-    """Sampling of the answers that the card shows to the reward models."""
 
 
 SHORT: Mapping[str, int] = {
     "num_steps": 2,
+    "mopd_steps": 2,
+    "prompts_per_domain": 2,
+    "gate_prompts_per_domain": 0,
     "batch_size": 4,
     "warmup_steps": 0,
-    "rung_every": 1,
+    "rung_every": 2,
     "prompts_per_step": 2,
     "rollouts_per_prompt": 2,
     "samples_per_prompt": 2,
@@ -74,8 +69,6 @@ SHORT: Mapping[str, int] = {
     "reset_every": 1,
     "from_step": 2,
     "refill_rounds": 1,
-    "num_documents": 50,
-    "rows_per_step": 4,
 }
 """Settings that say how long a stage runs, with their values at the scale micro."""
 EASED: Mapping[str, JsonValue] = {
@@ -87,11 +80,16 @@ EASED: Mapping[str, JsonValue] = {
     "keep_always_solved": True,
     "held_out_share": 0.0,
     "drop_truncated": False,
-    "strip_thoughts": False,
     "max_length_gap": 0,
-    "indifference": 0.0,
+    "outcome_weight": 0.0,
 }
-"""Settings that would leave nothing at the scale micro, where no response is right or ends."""
+"""Settings that would leave nothing, or do nothing, at the scale micro, where no response is right
+or ends."""
+UNTRAINED: Mapping[str, JsonValue] = {
+    "health.student_collapse": "warn",
+    "health.uniform_teacher": "warn",
+}
+"""Round settings for the scale micro, where a model has learned nothing and is nearly uniform."""
 TOKENS = frozenset({"max_new_tokens", "most_tokens", "buffer"})
 """Settings in tokens; micro has an eighth, so that limits that follow each other still differ."""
 
@@ -116,8 +114,9 @@ def table(tiny: RecipeNumbers, published: RecipeNumbers) -> list[RecipeNumbers]:
 
 def shortened(tiny: RecipeNumbers) -> RecipeNumbers:
     """Return the numbers with every length cut to the scale micro."""
-    document = _short(tiny.model_dump(mode="json"))
-    assert isinstance(document, dict)
+    document: Any = _short(tiny.model_dump(mode="json"))
+    for form in document["mopd"].values():
+        form["more_settings"] |= UNTRAINED
     return RecipeNumbers.model_validate({**document, "scale": Scale.MICRO})
 
 

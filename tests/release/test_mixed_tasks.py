@@ -74,8 +74,13 @@ ELSEWHERE = {
     "check_foundation": "tests/end_to_end/test_disk_of_a_foundation.py",
     "record_failure": "tests/hosted/test_failure_records.py",
     "summarize": "tests/export/test_summary.py",
-    # They make nothing: they name a checkpoint of one ladder.
+    # They make nothing: they name a checkpoint of one ladder or student, or fill in a form.
     "finished_policy": "tests/recipes/test_graphs.py",
+    "without_climb": "tests/recipes/test_graphs.py",
+    "consolidated_checkpoint": "tests/recipes/test_graphs.py",
+    "launch_inputs": "tests/recipes/test_mopd_form.py",
+    "release_start": "tests/recipes/test_own_release.py",
+    "approve_automatically": "tests/recipes/test_acceptance.py",
     "late_policy": "tests/recipes/test_graphs.py",
     # It measures what it is given, and its card names each by digest.
     "score_recipe": "tests/evaluate/test_recipe_card.py",

@@ -26,7 +26,9 @@ PIPELINES: Mapping[str, str] = {
     "recipes": "workflows.recipes",
 }
 """Shared pipelines and their packages."""
-_PARTS: Mapping[str, tuple[str, ...]] = {"workflows.recipes": ("workflows.testbed",)}
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "workflows.recipes": ("workflows.testbed", "workflows.consolidation.stages")
+}
 """Packages beside a pipeline's own that belong to it."""
 
 
