@@ -25,7 +25,15 @@ class ImageName(StrEnum):
 
 
 class ImageError(ValueError):
-    """An image is not bound, or not by digest."""
+    """An image is not bound, or not by digest.
+
+    ``code`` is stable; the wording of messages may change.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        """Take the code, in kebab-case, and the message."""
+        super().__init__(message)
+        self.code = code
 
 
 def placeholder(name: ImageName) -> str:
@@ -42,15 +50,18 @@ def bind(references: Mapping[str, str], needed: Iterable[ImageName]) -> dict[Ima
     """
     unknown = sorted(set(references) - set(ImageName))
     if unknown:
-        raise ImageError(f"no task runs in {', '.join(unknown)}: the images are {_listed()}")
+        raise ImageError(
+            "unknown-image", f"no task runs in {', '.join(unknown)}: the images are {_listed()}"
+        )
     for name, reference in references.items():
         _refuse_without_digest(name, reference)
     wanted = sorted(set(needed))
     missing = [name for name in wanted if name not in references]
     if missing:
         raise ImageError(
+            "not-bound",
             f"nothing is bound to {', '.join(missing)}, so its tasks would have no image: give "
-            f"{missing[0]}=REPOSITORY@sha256:DIGEST for each, as the build printed it"
+            f"{missing[0]}=REPOSITORY@sha256:DIGEST for each, as the build printed it",
         )
     return {name: references[name] for name in wanted}
 
@@ -65,13 +76,16 @@ def read_references(file: Path) -> dict[str, str]:
         found = loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ImageError(
-            f"{file} is not there: write it with images/build.sh, or name another"
+            "no-file", f"{file} is not there: write it with images/build.sh, or name another"
         ) from error
     except TOMLDecodeError as error:
-        raise ImageError(f"{file} is not TOML: {error}") from error
+        raise ImageError("not-toml", f"{file} is not TOML: {error}") from error
     strange = sorted(name for name, value in found.items() if not isinstance(value, str))
     if strange:
-        raise ImageError(f'{file}: {", ".join(strange)} is no image: write {strange[0]} = "..."')
+        raise ImageError(
+            "not-a-reference",
+            f'{file}: {", ".join(strange)} is no image: write {strange[0]} = "..."',
+        )
     return found
 
 
@@ -79,8 +93,9 @@ def _refuse_without_digest(name: str, reference: str) -> None:
     if _BOUND.fullmatch(reference):
         return
     raise ImageError(
+        "no-digest",
         f"{name} is bound to {reference!r}, which is not REPOSITORY@sha256:<64 hex digits>: a tag "
-        "may point at other code tomorrow, so give the digest that was built"
+        "may point at other code tomorrow, so give the digest that was built",
     )
 
 

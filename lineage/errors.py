@@ -29,6 +29,23 @@ def _indented(line: str) -> str:
     return line if not line.strip() or line.startswith("  ") else f"  {line}"
 
 
+class CodedError(Exception):
+    """An error with a stable code beside its message.
+
+    ``code`` is for callers and tests; the message says what, why and what to do next, and its
+    wording may change.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        """Take the code, in kebab-case, and the message."""
+        super().__init__(code, message)
+        self.code = code
+
+    def __str__(self) -> str:
+        """Return the message alone. Flytekit puts its own message in the place of the arguments."""
+        return str(self.args[-1])
+
+
 class LineageError(ValueError):
     """Anything that the lineage refuses or cannot find.
 

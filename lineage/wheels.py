@@ -109,7 +109,9 @@ def parse_lock(data: bytes) -> Lock:
         named = [getattr(wheel, key) for wheel in wheels]
         twice = sorted({name for name in named if named.count(name) > 1})
         if twice:
-            raise LockError(f"{LOCK} names {twice[0]} twice: delete it and lock again")
+            raise LockError(
+                f"{LOCK} names {twice[0]} twice: delete it and lock again", code="repeated"
+            )
     said = (document.tool or {}).get(_TOOL, {})
     return Lock(wheels, _text(said, "requirements"))
 

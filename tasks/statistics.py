@@ -52,9 +52,10 @@ class Interval:
         """Refuse a mean outside its interval; NaN fails here too."""
         slack = 1e-9  # a mean at a bound may differ from it by rounding
         if not self.low - slack <= self.mean <= self.high + slack or self.n < 1:
-            raise ValueError(
+            raise RefusedError(
+                "not-an-interval",
                 f"mean {self.mean!r} with interval [{self.low!r}, {self.high!r}] over {self.n} "
-                "prompts is not an interval: pass low <= mean <= high and at least one prompt"
+                "prompts is not an interval: pass low <= mean <= high and at least one prompt",
             )
 
     def excludes(self, value: float) -> bool:

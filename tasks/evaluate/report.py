@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lineage.frozen import Frozen
+from tasks.contracts.refusal import RefusedError
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.scores import STUDENT
 from tasks.evaluate.sections import (
@@ -87,7 +88,9 @@ class ReportInput(Frozen):
     @model_validator(mode="after")
     def _check(self) -> "ReportInput":
         if STUDENT not in self.scorecard.methods():
-            raise ValueError("the scorecard has no student: a report is about a consolidation")
+            raise RefusedError(
+                "no-student", "the scorecard has no student: a report is about a consolidation"
+            )
         return self
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lineage.frozen import Frozen
+from tasks.contracts.refusal import RefusedError
 from tasks.statistics import (
     RESAMPLES,
     Samples,
@@ -44,9 +45,10 @@ class PromptOutcome(Frozen):
     def _check(self) -> "PromptOutcome":
         for name, values in (("lengths", self.lengths), ("truncated", self.truncated)):
             if values and len(values) != len(self.scores):
-                raise ValueError(
+                raise RefusedError(
+                    "other-lengths",
                     f"prompt {self.prompt!r} has {len(self.scores)} scores and {len(values)} "
-                    f"{name}: give one for each sample, or none"
+                    f"{name}: give one for each sample, or none",
                 )
         return self
 
@@ -80,19 +82,26 @@ class Outcomes(Frozen):
     @model_validator(mode="after")
     def _check(self) -> "Outcomes":
         if TEACHER in self.methods:
-            raise ValueError(
-                'the method "teacher" is the diagonal of `teachers`: pass it there and not here'
+            raise RefusedError(
+                "teacher-as-method",
+                'the method "teacher" is the diagonal of `teachers`: pass it there and not here',
             )
         if not self.teachers:
-            raise ValueError("no teacher was evaluated: give at least one in `teachers`")
+            raise RefusedError(
+                "no-teacher", "no teacher was evaluated: give at least one in `teachers`"
+            )
         if NORMALIZED in self.methods:
-            raise ValueError(
-                f"a method cannot be called {NORMALIZED!r}: the scorecard uses that key"
+            raise RefusedError(
+                "reserved-name",
+                f"a method cannot be called {NORMALIZED!r}: the scorecard uses that key",
             )
         for row in (*self.methods.values(), *self.teachers.values()):
             for domain in row:
                 if domain not in self.teachers:
-                    raise ValueError(f"{domain!r} was evaluated but has no teacher: leave it out")
+                    raise RefusedError(
+                        "domain-without-teacher",
+                        f"{domain!r} was evaluated but has no teacher: leave it out",
+                    )
         for domain in self.domains():
             _check_domain(self, domain)
         return self
@@ -111,22 +120,31 @@ class Outcomes(Frozen):
 
 def _check_domain(outcomes: Outcomes, domain: str) -> None:
     if domain in RESERVED:
-        raise ValueError(f"a domain cannot be called {domain!r}: the scorecard uses that key")
+        raise RefusedError(
+            "reserved-name", f"a domain cannot be called {domain!r}: the scorecard uses that key"
+        )
     rows = {f"teacher {name}": row for name, row in outcomes.teachers.items() if domain in row}
     if f"teacher {domain}" not in rows:
-        raise ValueError(f"the {domain} teacher was not evaluated on {domain}: evaluate it there")
+        raise RefusedError(
+            "not-evaluated",
+            f"the {domain} teacher was not evaluated on {domain}: evaluate it there",
+        )
     for name, row in outcomes.methods.items():
         if domain not in row:
-            raise ValueError(f"{name} was not evaluated on {domain}: evaluate it on every domain")
+            raise RefusedError(
+                "not-evaluated",
+                f"{name} was not evaluated on {domain}: evaluate it on every domain",
+            )
     expected: list[str] = []
     for name, row in {**rows, **outcomes.methods}.items():
         prompts = sorted(outcome.prompt for outcome in row[domain])
         expected = expected or prompts
         if not prompts or len(set(prompts)) != len(prompts) or prompts != expected:
-            raise ValueError(
+            raise RefusedError(
+                "other-prompts",
                 f"{name} was evaluated on {len(prompts)} prompts of {domain}, which differ from "
                 f"the {len(expected)} prompts of the other methods: evaluate all methods on one "
-                "evaluation set"
+                "evaluation set",
             )
 
 

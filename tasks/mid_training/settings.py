@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from tasks.contracts.refusal import RefusedError
 from tasks.supervised.settings import TrainingSettings
 
 
@@ -22,8 +23,9 @@ class MidTrainingSettings(TrainingSettings):
     @model_validator(mode="after")
     def _weights_make_a_mixture(self) -> Self:
         if self.weights and (min(self.weights.values()) < 0 or not sum(self.weights.values())):
-            raise ValueError(
+            raise RefusedError(
+                "no-mixture",
                 f"the weights {self.weights} make no mixture: give numbers from 0 on, at least one "
-                "above 0"
+                "above 0",
             )
         return self

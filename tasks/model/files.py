@@ -142,9 +142,10 @@ def _refuse_larger_model(folder: Path, config: PretrainedConfig, attention: str)
     asked = sum(parameter.numel() for parameter in empty.parameters())
     held = weights_in(folder).elements
     if held and asked > 2 * held:
-        raise ValueError(
+        raise RefusedError(
+            "config-of-other-weights",
             f"the config of {folder} asks for {asked} weights, but its files hold {held}. It is "
-            "not the model that config.json describes: save or fetch the checkpoint again"
+            "not the model that config.json describes: save or fetch the checkpoint again",
         )
 
 

@@ -92,7 +92,8 @@ def identity_of(folder: Path) -> tuple[str, str]:
     except Exception as error:  # the readers of tokenizers raise all kinds
         raise LineageError(
             f"the tokenizer of {folder} cannot be read ({type(error).__name__}: {error}): save it "
-            "again with save_pretrained"
+            "again with save_pretrained",
+            code="unreadable-tokenizer",
         ) from error
 
 

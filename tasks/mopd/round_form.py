@@ -12,6 +12,7 @@ from lineage.frozen import Frozen
 from tasks.contracts.conditions import ReleaseConditions
 from tasks.contracts.handover import Plan
 from tasks.contracts.inputs import documented
+from tasks.contracts.refusal import RefusedError
 from tasks.contracts.remedies import WarmUpSettings
 from tasks.ledger.schema import StoredPrecision
 from tasks.model.settings import Precision
@@ -221,8 +222,9 @@ def _add(settings: dict[str, Any], path: str, text: str) -> None:
     for folder in folders:
         run_index = run_index.setdefault(folder, {}) if isinstance(run_index, dict) else None
     if not isinstance(run_index, dict) or name in run_index:
-        raise ValueError(
+        raise RefusedError(
+            "set-twice",
             f"more_settings sets {path!r} a second time: the launch form has its own input for it, "
-            "or two paths overlap; set it in one place"
+            "or two paths overlap; set it in one place",
         )
     run_index[name] = text

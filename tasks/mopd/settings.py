@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import LedgerSettings
 from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings, Normalization
 from tasks.rollout.settings import SamplingSettings
@@ -82,16 +83,18 @@ class BalanceSettings(BaseModel):
     @model_validator(mode="after")
     def _weights_go_with_fixed(self) -> "BalanceSettings":
         if (self.rule is Balance.FIXED) != bool(self.weights):
-            raise ValueError(
+            raise RefusedError(
+                "weights-of-other-rule",
                 f"balance {self.rule.value} does not go with the weights {self.weights}: the "
-                "balance fixed needs weights, and no other rule accepts them"
+                "balance fixed needs weights, and no other rule accepts them",
             )
         if self.weights and (
             min(self.weights.values()) <= 0 or len(set(self.weights.values())) < 2
         ):
-            raise ValueError(
+            raise RefusedError(
+                "no-effect",
                 f"fixed weights {self.weights} have no effect or are not positive: give weights "
-                "above 0 that differ, or set balance to none"
+                "above 0 that differ, or set balance to none",
             )
         return self
 
@@ -128,10 +131,11 @@ class DistilSettings(BaseModel):
             ("top_k", Divergence.TOP_K),
         ):
             if self.divergence is not form and getattr(self, name) != fields[name].default:
-                raise ValueError(
+                raise RefusedError(
+                    "no-effect",
                     f"{name} is set to {getattr(self, name)!r}, but it has no effect with the "
                     f"divergence {self.divergence.value}: remove {name}, or set divergence to "
-                    f"{form.value}"
+                    f"{form.value}",
                 )
         return self
 
@@ -159,10 +163,11 @@ class RoundSettings(BaseModel):
     @model_validator(mode="after")
     def _group_for_outcome(self) -> "RoundSettings":
         if self.distil.outcome_weight > 0 and self.rollouts_per_prompt == 1:
-            raise ValueError(
+            raise RefusedError(
+                "no-effect",
                 f"outcome_weight is {self.distil.outcome_weight}, but each prompt has one rollout, "
                 "so every group advantage is 0 and the weight has no effect: set "
-                "rollouts_per_prompt to 2 or more, or outcome_weight to 0"
+                "rollouts_per_prompt to 2 or more, or outcome_weight to 0",
             )
         return self
 
@@ -170,10 +175,11 @@ class RoundSettings(BaseModel):
     def _balance_has_something_to_do(self) -> "RoundSettings":
         rule, normalization = self.distil.balance.rule, self.loop.normalization
         if rule is Balance.TOKEN_SHARE and normalization is Normalization.SEQUENCE_MEAN:
-            raise ValueError(
+            raise RefusedError(
+                "no-effect",
                 "balance token_share has no effect with normalization sequence_mean, which "
                 "already gives every teacher the same share of the loss: set normalization to "
-                "token_mean, or choose another balance"
+                "token_mean, or choose another balance",
             )
         return self
 
@@ -181,18 +187,20 @@ class RoundSettings(BaseModel):
     def _rollouts_for_each_update(self) -> "RoundSettings":
         rollouts = self.prompts_per_domain * self.rollouts_per_prompt
         if self.loop.inner_updates > rollouts:
-            raise ValueError(
+            raise RefusedError(
+                "too-few-rollouts",
                 f"a step has {rollouts} rollouts of each domain but {self.loop.inner_updates} "
                 "inner updates, so some updates would have no rollouts of a domain: raise "
-                "prompts_per_domain, or lower inner_updates"
+                "prompts_per_domain, or lower inner_updates",
             )
         return self
 
     @model_validator(mode="after")
     def _stages_fit(self) -> "RoundSettings":
         if self.ladder_stages > self.loop.num_steps:
-            raise ValueError(
+            raise RefusedError(
+                "too-few-steps",
                 f"{self.ladder_stages} ladder stages do not fit into {self.loop.num_steps} steps, "
-                "because each stage needs at least one: lower ladder_stages, or raise num_steps"
+                "because each stage needs at least one: lower ladder_stages, or raise num_steps",
             )
         return self

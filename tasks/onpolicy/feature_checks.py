@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 from torch import Tensor
 
+from lineage.errors import CodedError
 from tasks.onpolicy.step_metrics import DeviceSums
 from tasks.platform.ranks import sum_over_ranks
 
@@ -19,7 +20,7 @@ PATIENCE = 2
 """Number of steps within which every feature must be evaluated."""
 
 
-class FeatureCheckError(RuntimeError):
+class FeatureCheckError(CodedError, RuntimeError):
     """A configured feature had no effect."""
 
 
@@ -68,8 +69,9 @@ class FeatureChecks:
         """
         if name not in self._configured:
             raise FeatureCheckError(
+                "not-configured",
                 f"the feature {name!r} was evaluated but is not configured (configured: "
-                f"{self.names}), so it changes the run without a setting: report this as a bug"
+                f"{self.names}), so it changes the run without a setting: report this as a bug",
             )
         self._sums.add(name, magnitude)
 
@@ -113,13 +115,15 @@ class FeatureChecks:
         name = feature.name
         if not self._evaluated[name]:
             raise FeatureCheckError(
+                "not-evaluated",
                 f"the feature {name!r} is configured but was not evaluated in {step} steps; "
                 f"{feature.where} should evaluate it, so the run does not follow its settings. "
-                f"{feature.remedy}"
+                f"{feature.remedy}",
             )
         if feature.must_bind and self._magnitude[name] == 0.0:
             raise FeatureCheckError(
+                "no-effect",
                 f"the feature {name!r} was evaluated {self._evaluated[name]} times in {step} "
                 "steps and never changed anything, although it must: either its setting has no "
-                f"effect here, or it does not reach the loss. {feature.remedy}"
+                f"effect here, or it does not reach the loss. {feature.remedy}",
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from lineage.errors import CodedError
 from tasks.onpolicy.settings import HealthSettings, Reaction
 from tasks.rollout.collect import Rollout
 
@@ -19,7 +20,7 @@ _LEAST_GROWTH = 0.1
 """Growth in nats below which a KL has not jumped, whatever its ratio."""
 
 
-class TrainingAbortedError(RuntimeError):
+class TrainingAbortedError(CodedError, RuntimeError):
     """The run was stopped because it would ruin the student."""
 
 
@@ -27,6 +28,7 @@ class TrainingAbortedError(RuntimeError):
 class Alarm:
     """A fault of the run, and the reaction to it."""
 
+    code: str
     reaction: Reaction
     message: str
 
@@ -70,7 +72,7 @@ class RunMonitor:
         }
         for subject, alarm in alarms.items():
             if alarm.reaction is Reaction.STOP:
-                raise TrainingAbortedError(alarm.message)
+                raise TrainingAbortedError(alarm.code, alarm.message)
             if subject not in self._warned:
                 self._warn(alarm.message)
         self._warned = set(alarms)
@@ -105,6 +107,7 @@ class RunMonitor:
             yield (
                 "sampler",
                 Alarm(
+                    "sampler-gap",
                     self._settings.sampler_gap,
                     f"step {step}: sampler and trainer disagree by {gap:.2g} nats a token on "
                     f"average, more than {most:g} (with sign: {metrics['sampler_bias']:+.2g}), so "
@@ -126,6 +129,7 @@ class RunMonitor:
                 yield (
                     f"jump {teacher}",
                     Alarm(
+                        "teacher-jump",
                         self._settings.teacher_jump,
                         f"step {step}: the KL to the teacher {teacher!r} jumped to {nats:.2g} "
                         f"nats; it was at most {before:.2g} in the last {len(recent)} steps. A "
@@ -143,6 +147,7 @@ class RunMonitor:
                 yield (
                     f"uniform {teacher}",
                     Alarm(
+                        "uniform-teacher",
                         settings.uniform_teacher,
                         f"step {step}: the teacher {teacher!r} is nearly uniform: its "
                         f"log-probabilities are {nats:.2g} nats from -ln V on average. Its "
@@ -154,6 +159,7 @@ class RunMonitor:
                 yield (
                     f"unsteady {teacher}",
                     Alarm(
+                        "unsteady-scorer",
                         settings.unsteady_scorer,
                         f"step {step}: the teacher {teacher!r} scored the same tokens twice and "
                         f"the answers differ by {nats:.2g} nats, more than "
@@ -169,6 +175,7 @@ class RunMonitor:
                 yield (
                     f"collapse {teacher}",
                     Alarm(
+                        "student-collapse",
                         self._settings.student_collapse,
                         f"step {step}: the student is nearly uniform on the rollouts of "
                         f"{teacher!r}: its entropy is {entropy:.2f} of at most "
@@ -197,6 +204,7 @@ class RunMonitor:
                 yield (
                     f"runaway {domain}",
                     Alarm(
+                        "runaway",
                         settings.runaway,
                         f"step {step}: for {self._degenerate_steps[domain]} steps the student's "
                         f"rollouts on {domain!r} have degenerated: {truncated[domain]:.0%} are "

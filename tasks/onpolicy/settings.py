@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from lineage.digest import canonical_json
 from lineage.frozen import respelled
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import LedgerSettings
 from tasks.model.settings import AdapterSettings, Precision
 
@@ -40,9 +41,10 @@ class ImportanceMask(BaseModel):
     @model_validator(mode="after")
     def _contains_one(self) -> "ImportanceMask":
         if not 0 < self.low <= 1 <= self.high:
-            raise ValueError(
+            raise RefusedError(
+                "window-without-one",
                 f"importance window [{self.low}, {self.high}] does not contain 1, so every "
-                "on-policy token would be dropped: choose low <= 1 <= high"
+                "on-policy token would be dropped: choose low <= 1 <= high",
             )
         return self
 
@@ -56,9 +58,10 @@ class ImportanceMask(BaseModel):
         for name in idle[self.correction]:
             given = getattr(self, name)
             if given != type(self).model_fields[name].default:
-                raise ValueError(
+                raise RefusedError(
+                    "no-effect",
                     f"{name} is set to {given}, but it has no effect with the correction "
-                    f"{self.correction.value}: remove {name}, or set correction to mask"
+                    f"{self.correction.value}: remove {name}, or set correction to mask",
                 )
         return self
 
@@ -127,9 +130,10 @@ class LoopSettings(BaseModel):
     @model_validator(mode="after")
     def _global_batch_of_several_updates(self) -> "LoopSettings":
         if self.normalization is Normalization.GLOBAL_BATCH and self.inner_updates == 1:
-            raise ValueError(
+            raise RefusedError(
+                "no-effect",
                 "normalization global_batch is the same as token_mean with a single inner update: "
-                "set normalization to token_mean, or inner_updates above 1"
+                "set normalization to token_mean, or inner_updates above 1",
             )
         return self
 

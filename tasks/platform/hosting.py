@@ -31,6 +31,7 @@ from tasks.platform.resources import (
     StageResources,
     chosen_flavor,
     local_limits,
+    require_gpus,
     wait_without_spinning,
 )
 from tasks.platform.views import marking_reuse
@@ -171,7 +172,7 @@ def _attempted(stage: Stage, body: Function[Parameters, Result]) -> Function[Par
         _require_registration()
         wait_without_spinning()
         _check_signing_key(required=not is_local and chosen_flavor() is not None)
-        _require_gpus(stage)
+        require_gpus(stage)
         # Flyte keeps the time itself where it starts the pod.
         limit = local_limits(stage).time_limit_minutes * 60.0 if is_local else None
         try:
@@ -203,8 +204,9 @@ def _require_registration() -> None:
     """
     if flyte_run() and not os.environ.get(_STORE):
         raise ResourceError(
+            "no-resources",
             f"this task was registered without Provost's resources (${_STORE} is not set "
-            "in its pod): use `provost register` instead of pyflyte"
+            "in its pod): use `provost register` instead of pyflyte",
         )
 
 
@@ -212,26 +214,10 @@ def _check_signing_key(*, required: bool) -> None:
     """Raise an error if the signing key is missing or invalid, before any work starts."""
     if given_key() is None and required:
         raise ResourceError(
+            "no-signing-key",
             f"this pod has no signing key, so its records would not count: add {SIGNING_KEY} "
             f"(PEM) to the secret {SIGNING_SECRET} of its namespace, for "
-            f"${KEY_VARIABLE}_FILE. Create a key with `provost teacher keygen FILE`"
-        )
-
-
-def _require_gpus(stage: Stage) -> None:
-    """Raise ResourceError where the flavor gives the stage GPUs and the machine shows fewer."""
-    flavor = chosen_flavor()
-    wanted = flavor.stages[stage].gpus if flavor else 0
-    if not wanted:
-        return
-    import torch  # noqa: PLC0415 - takes seconds, and only a stage with GPUs needs it
-
-    found = torch.cuda.device_count()
-    if found < wanted:
-        raise ResourceError(
-            f"{stage} needs {wanted} GPUs under the flavor {flavor and flavor.name} but this "
-            f"machine has {found}: check the image's CUDA, the node's driver and the pod's "
-            f"limits, or choose another {FLAVOR}"
+            f"${KEY_VARIABLE}_FILE. Create a key with `provost teacher keygen FILE`",
         )
 
 

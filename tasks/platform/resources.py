@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic import model_validator as validator
 
 from images.names import ImageName
+from lineage.errors import CodedError
 
 FLAVOR = "PROVOST_FLAVOR"
 LOCAL = "cpu"
@@ -63,7 +64,7 @@ SPREADS = frozenset({Stage.CLIMB, Stage.MOPD_ROUND})
 """The stages that can train on several ranks."""
 
 
-class ResourceError(ValueError):
+class ResourceError(CodedError, ValueError):
     """A flavor does not exist or asks for what cannot be had."""
 
 
@@ -103,14 +104,20 @@ class StageResources(BaseModel):
     @validator(mode="after")
     def _is_possible(self) -> Self:
         if self.spot and not self.retries:
-            raise ValueError(
+            raise ResourceError(
+                "spot-without-retries",
                 "a spot machine without retries would lose the run when it is preempted: set "
-                "retries above 0"
+                "retries above 0",
             )
         if self.nodes > 1 and not self.gpus:
-            raise ValueError("several nodes without GPUs train nothing: set gpus, or nodes = 1")
+            raise ResourceError(
+                "nodes-without-gpus",
+                "several nodes without GPUs train nothing: set gpus, or nodes = 1",
+            )
         if self.gpus and self.image is ImageName.CPU:
-            raise ValueError('the image "cpu" cannot use a GPU: set image = "train"')
+            raise ResourceError(
+                "gpus-of-cpu-image", 'the image "cpu" cannot use a GPU: set image = "train"'
+            )
         return self
 
 
@@ -129,17 +136,21 @@ class Flavor(BaseModel):
     def _is_complete(self) -> Self:
         missing = [stage.value for stage in Stage if stage not in self.stages]
         if missing:
-            raise ValueError(
-                f"the stages {', '.join(missing)} are missing: each stage needs its table"
+            raise ResourceError(
+                "missing-stages",
+                f"the stages {', '.join(missing)} are missing: each stage needs its table",
             )
         for stage, wanted in self.stages.items():
             if wanted.gpus and not self.gpu:
-                raise ValueError(f"{stage} needs GPUs, but the flavor has no gpu: set gpu")
+                raise ResourceError(
+                    "no-gpu-kind", f"{stage} needs GPUs, but the flavor has no gpu: set gpu"
+                )
             if wanted.num_ranks > 1 and stage not in SPREADS:
-                raise ValueError(
+                raise ResourceError(
+                    "idle-ranks",
                     f"{stage} runs in one process but has {wanted.num_ranks} ranks, and the "
                     f"others would idle: set one rank. Only {', '.join(sorted(SPREADS))} can use "
-                    "several"
+                    "several",
                 )
         return self
 
@@ -171,19 +182,40 @@ def load_flavor(name: str, folder: Path = FOLDER) -> Flavor:
     """
     if not _FLAVOR_NAME.fullmatch(name) or name not in flavor_names(folder):
         raise ResourceError(
+            "unknown-flavor",
             f"unknown flavor {name!r}: choose one of {', '.join(flavor_names(folder))}, or "
-            f"write {folder.name}/{name}.toml"
+            f"write {folder.name}/{name}.toml",
         )
     file = folder / f"{name}.toml"
     try:
         return Flavor.model_validate({"name": name, **loads(file.read_text(encoding="utf-8"))})
     except (ValidationError, TOMLDecodeError) as error:
-        raise ResourceError(f"{folder.name}/{file.name} is not valid: {error}") from error
+        raise ResourceError(
+            "invalid-flavor", f"{folder.name}/{file.name} is not valid: {error}"
+        ) from error
 
 
 def flavor_names(folder: Path = FOLDER) -> list[str]:
     """Return the names of the flavors there are."""
     return sorted(file.stem for file in folder.glob("*.toml"))
+
+
+def require_gpus(stage: Stage) -> None:
+    """Raise ResourceError where the flavor gives the stage GPUs and the machine shows fewer."""
+    flavor = chosen_flavor()
+    wanted = flavor.stages[stage].gpus if flavor else 0
+    if not wanted:
+        return
+    import torch  # noqa: PLC0415 - takes seconds, and only a stage with GPUs needs it
+
+    found = torch.cuda.device_count()
+    if found < wanted:
+        raise ResourceError(
+            "too-few-gpus",
+            f"{stage} needs {wanted} GPUs under the flavor {flavor and flavor.name} but this "
+            f"machine has {found}: check the image's CUDA, the node's driver and the pod's "
+            f"limits, or choose another {FLAVOR}",
+        )
 
 
 WAIT_POLICY = {"OMP_WAIT_POLICY": "PASSIVE"}

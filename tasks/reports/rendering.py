@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lineage.errors import CodedError
+
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -88,26 +90,33 @@ _CALL = re.compile(r"([\w-]*)\(\s*")
 _OWN_PART = re.compile(r"(['\"]?)#[a-z0-9_-]+\1\s*\)", re.IGNORECASE)
 
 
+class DrawingError(CodedError, ValueError):
+    """A drawing that does more than draw."""
+
+
 def inline_svg(svg: str) -> Markup:
     """Return a drawing as HTML, after checking that it only draws.
 
     Raises:
-        ValueError: it is not a well-formed SVG, or holds a script, an event handler, an element
+        DrawingError: it is not a well-formed SVG, or holds a script, an event handler, an element
             that does not draw, or a reference that leaves the page.
     """
     # No document type, so no entity that grows without bound; and HTML ends an instruction at its
     # first '>', so that what XML takes for the rest of one would be markup.
     if "<!" in svg or "<?" in svg:
-        raise ValueError(
+        raise DrawingError(
+            "not-plain-xml",
             "the drawing holds a '<!' declaration or comment, or a '<?' instruction: write the "
-            "<svg> alone"
+            "<svg> alone",
         )
     try:
         root = ElementTree.fromstring(svg)
     except ElementTree.ParseError as error:
-        raise ValueError(f"the drawing is not well-formed: {error}; check its escaping") from error
+        raise DrawingError(
+            "not-well-formed", f"the drawing is not well-formed: {error}; check its escaping"
+        ) from error
     if _local(root.tag) != "svg":
-        raise ValueError(f"the drawing is a <{_local(root.tag)}>, not an <svg>")
+        raise DrawingError("no-svg", f"the drawing is a <{_local(root.tag)}>, not an <svg>")
     for node in root.iter():
         _check_node(node)
     return Markup(svg)
@@ -116,10 +125,12 @@ def inline_svg(svg: str) -> Markup:
 def _check_node(node: ElementTree.Element) -> None:
     tag = _local(node.tag)
     if tag not in _SVG_TAGS:
-        raise ValueError(f"the drawing holds <{tag}>, which draws nothing")
+        raise DrawingError("other-element", f"the drawing holds <{tag}>, which draws nothing")
     if tag in _TEXT_TAGS and len(node):
         # A browser reads these as text or HTML: markup inside them could change its meaning.
-        raise ValueError(f"the drawing's <{tag}> holds elements: only text may be there")
+        raise DrawingError(
+            "markup-in-text", f"the drawing's <{tag}> holds elements: only text may be there"
+        )
     if tag == "style":
         _check_style("the drawing's style", node.text or "")
     for name, value in node.attrib.items():
@@ -128,9 +139,14 @@ def _check_node(node: ElementTree.Element) -> None:
 
 def _check_attribute(name: str, value: str) -> None:
     if not _NAME.fullmatch(name) or name.lower().startswith("on"):
-        raise ValueError(f"attribute {name!r} is refused: a page of ours runs no code")
+        raise DrawingError(
+            "active-attribute", f"attribute {name!r} is refused: a page of ours runs no code"
+        )
     if name.lower() in ("href", "src") and not value.startswith(("#", "data:image/")):
-        raise ValueError(f"{name} {value!r} leaves the page: a report refers to nothing outside")
+        raise DrawingError(
+            "outer-reference",
+            f"{name} {value!r} leaves the page: a report refers to nothing outside",
+        )
     if not name.lower().startswith(("aria-", "data-")) and name.lower() not in _NO_STYLE:
         _check_style(f"{name} {value!r}", value)
 
@@ -146,7 +162,9 @@ def _check_style(what: str, text: str) -> None:
         is_own = name == "url" and _OWN_PART.match(text, call.end())
         hidden = hidden or not (is_own or not name or name in _CALLS)
     if hidden:
-        raise ValueError(f"{what} is refused: it could load something from outside the page")
+        raise DrawingError(
+            "outer-style", f"{what} is refused: it could load something from outside the page"
+        )
 
 
 def _local(name: str) -> str:

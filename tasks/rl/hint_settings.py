@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tasks.contracts.refusal import RefusedError
+
 
 class HintPlace(StrEnum):
     """The turns that see a hint."""
@@ -33,8 +35,9 @@ class HintRule(BaseModel):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(
-                f"pattern {pattern!r} is an invalid regular expression ({error}): correct it"
+            raise RefusedError(
+                "bad-pattern",
+                f"pattern {pattern!r} is an invalid regular expression ({error}): correct it",
             ) from error
         return pattern
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from tasks.contracts.refusal import RefusedError
 from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings
 from tasks.rl.actor_critic import PretrainingSettings, ValueSettings, ValueStart
 from tasks.rl.hint_settings import HintSettings
@@ -121,15 +122,17 @@ class RlSettings(BaseModel):
         if self.value is not None:
             return self
         if self.rollouts_per_prompt < 2:
-            raise ValueError(
+            raise RefusedError(
+                "single-rollout",
                 "rollouts_per_prompt is 1, so every group advantage is 0: set it to 2 or more, or "
-                "give a value network"
+                "give a value network",
             )
         bound, most = self.advantage.clip, self._most_advantage()
         if bound is not None and bound >= most:
-            raise ValueError(
+            raise RefusedError(
+                "never-acts",
                 f"no advantage is beyond {most:.3g} in a group of {self.rollouts_per_prompt}, so "
-                f"the clip {bound:g} can never act: lower it, or remove it"
+                f"the clip {bound:g} can never act: lower it, or remove it",
             )
         return self
 
@@ -146,10 +149,11 @@ class RlSettings(BaseModel):
     def _ratio_can_move(self) -> Self:
         given = [name for name in ("clip", "squared_log", "most") if getattr(self.ratio, name)]
         if given and self.ratio.base is RatioBase.OLD and self.loop.updates_per_step == 1:
-            raise ValueError(
+            raise RefusedError(
+                "never-acts",
                 f"{' and '.join(given)} of the ratio can never act: with one update a step the "
                 "policy is the one that the step began with. Set inner_updates or inner_epochs "
-                "above 1, take the sampler as the base, or remove them"
+                "above 1, take the sampler as the base, or remove them",
             )
         return self
 
@@ -158,15 +162,16 @@ class RlSettings(BaseModel):
         if self.value is None:
             return self
         if self.advantage != AdvantageSettings():
-            raise ValueError(
-                "the settings of advantage are those of groups, but a value network gives the "
-                "advantage: remove advantage, or value"
+            raise RefusedError(
+                "advantage-of-groups",
+                "advantage is of groups, but a value network gives it: remove advantage, or value",
             )
         alone = self.rollouts_per_prompt == 1
         if alone and self.groups.zero_variance is not ZeroVariance.KEEP:
-            raise ValueError(
+            raise RefusedError(
+                "single-rollout",
                 f"zero_variance is {self.groups.zero_variance.value}, but a group of one rollout "
-                "never differs, so all would be left out: keep them, or raise rollouts_per_prompt"
+                "never differs, so all would be left out: keep them, or raise rollouts_per_prompt",
             )
         return self
 
@@ -174,9 +179,10 @@ class RlSettings(BaseModel):
     def _rows_for_each_update(self) -> Self:
         rows = self.pretraining.rows_per_step if self.pretraining is not None else inf
         if rows < self.loop.inner_updates:
-            raise ValueError(
+            raise RefusedError(
+                "too-few-rows",
                 f"a step has {rows} pretraining rows but {self.loop.inner_updates} inner updates, "
-                "so some would have none: raise rows_per_step, or lower inner_updates"
+                "so some would have none: raise rows_per_step, or lower inner_updates",
             )
         return self
 
@@ -186,46 +192,51 @@ class RlSettings(BaseModel):
             return self
         late = [t.name for t in self.rewards.terms if t.from_step > self.loop.num_steps]
         if late:
-            raise ValueError(
+            raise RefusedError(
+                "never-counts",
                 f"the terms {late} begin after the last of {self.loop.num_steps} steps, so they "
-                "never count: begin earlier, or remove them"
+                "never count: begin earlier, or remove them",
             )
         by_group = self.value is None and self.advantage.scale is AdvantageScale.STD
         if self.rewards.whiten and by_group:
-            raise ValueError(
+            raise RefusedError(
+                "never-acts",
                 "whitened rewards change no advantage that is divided by its group's deviation: "
-                "remove whiten, or set advantage.scale to none"
+                "remove whiten, or set advantage.scale to none",
             )
         reserved = {REFERENCE_MODEL, VALUE_MODEL, PRETRAINING_ROWS}
         if taken := {term.name for term in self.rewards.scorers} & reserved:
-            raise ValueError(f"a scorer cannot be named {taken}: give it another name")
+            raise RefusedError("reserved-name", f"a scorer cannot be named {taken}: rename it")
         return self
 
     @model_validator(mode="after")
     def _changes_come_in_time(self) -> Self:
         last = self.loop.num_steps
         if self.kl is not None and self.kl.reset_every and self.loop.adapter is not None:
-            raise ValueError(
+            raise RefusedError(
+                "reference-of-adapters",
                 "a reference cannot become a policy of adapters, which has other weights: set "
-                "kl.reset_every to 0, or train all weights"
+                "kl.reset_every to 0, or train all weights",
             )
         if self.kl is not None and self.kl.reset_every >= last:
-            raise ValueError(
+            raise RefusedError(
+                "never-acts",
                 f"the reference is replaced every {self.kl.reset_every} steps, but the run has "
-                f"{last}: lower reset_every, or set it to 0"
+                f"{last}: lower reset_every, or set it to 0",
             )
         if any(count < 1 for count in self.prompts_by_domain.values()):
-            raise ValueError(
-                f"prompts_by_domain is {self.prompts_by_domain}: give each domain at least 1"
+            raise RefusedError(
+                "no-prompts", f"prompts_by_domain is {self.prompts_by_domain}: give 1 or more"
             )
         caps = [(1, self.sampling.max_new_tokens)]
         for stage in self.lengths:
             step, cap = caps[-1]
             if stage.from_step <= step or stage.from_step > last or stage.max_new_tokens == cap:
-                raise ValueError(
+                raise RefusedError(
+                    "never-acts",
                     f"the limit of {stage.max_new_tokens} tokens from step {stage.from_step} on "
                     f"never changes anything after {cap} tokens from step {step} on, in {last} "
-                    "steps: give rising steps within the run, and another limit for each"
+                    "steps: give rising steps within the run, and another limit for each",
                 )
             caps.append((stage.from_step, stage.max_new_tokens))
         return self
@@ -261,7 +272,9 @@ class ExternalTrainer(BaseModel):
     def _are_named(cls, entries: list[str]) -> list[str]:
         names = [entry.partition("=")[0] for entry in entries if "=" in entry]
         if len(set(names)) < len(entries) or "" in names:
-            raise ValueError(f"the settings {entries} must be name=value, each name once")
+            raise RefusedError(
+                "bad-entry", f"the settings {entries} must be name=value, each name once"
+            )
         return entries
 
     def values(self) -> dict[str, JsonValue]:
@@ -271,8 +284,9 @@ class ExternalTrainer(BaseModel):
     @model_validator(mode="after")
     def _rungs_increase(self) -> Self:
         if self.rungs != sorted(set(self.rungs)) or self.rungs[0] < 1:
-            raise ValueError(
-                f"the rungs {self.rungs} must be optimizer steps from 1 on, in increasing order"
+            raise RefusedError(
+                "unordered-rungs",
+                f"the rungs {self.rungs} must be optimizer steps from 1 on, in increasing order",
             )
         return self
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.contracts.refusal import RefusedError
+
 
 class AdvantageBaseline(StrEnum):
     """What a rollout's reward is compared with."""
@@ -93,9 +95,10 @@ class ClipSettings(BaseModel):
     def _no_bound_in_vain(self) -> "ClipSettings":
         default = type(self).model_fields["high"].default
         if self.adaptive is not None and (self.high != default or self.low >= 1):
-            raise ValueError(
+            raise RefusedError(
+                "adaptive-bound",
                 f"the adaptive clip sets the upper bound to 1 / (1 - low) + k, but high is "
-                f"{self.high} and low {self.low}: remove high, and choose low below 1"
+                f"{self.high} and low {self.low}: remove high, and choose low below 1",
             )
         return self
 
@@ -175,14 +178,15 @@ class KlSettings(BaseModel):
     @model_validator(mode="after")
     def _can_act(self) -> "KlSettings":
         if any(value < 0 for value in self.domains.values()):
-            raise ValueError(
-                f"the coefficients {self.domains} must not be negative: use 0 for none"
+            raise RefusedError(
+                "negative", f"the coefficients {self.domains} must not be negative: use 0 for none"
             )
         corrected = self.estimator is KlEstimator.CORRECTED_K3
         if corrected and self.place is KlPlace.REWARD:
-            raise ValueError(
+            raise RefusedError(
+                "same-as-k3",
                 "corrected_k3 in the reward is k3, because the ratio is 1 when the reward is "
-                "computed: choose k3, or place the KL in the loss"
+                "computed: choose k3, or place the KL in the loss",
             )
         return self
 
@@ -226,9 +230,10 @@ class OverlongSettings(BaseModel):
         for name in ("penalty", "buffer"):
             given = getattr(self, name)
             if self.rule is OverlongRule.FILTER and given != fields[name].default:
-                raise ValueError(
+                raise RefusedError(
+                    "no-effect",
                     f"{name} is {given}, but the rule filter does not use it: remove it, or choose "
-                    "the rule penalty"
+                    "the rule penalty",
                 )
         return self
 
@@ -248,9 +253,10 @@ class GroupSettings(BaseModel):
     @model_validator(mode="after")
     def _refill_has_a_bound(self) -> "GroupSettings":
         if (self.zero_variance is ZeroVariance.REFILL) != (self.refill_rounds > 0):
-            raise ValueError(
+            raise RefusedError(
+                "refill-without-bound",
                 f"zero_variance is {self.zero_variance.value} with {self.refill_rounds} "
-                "refill_rounds: refill needs a bound above 0, and no other treatment takes one"
+                "refill_rounds: refill needs a bound above 0, and no other treatment takes one",
             )
         return self
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from lineage.store.store import Store
-from tasks.contracts.refusal import refuse_other_kind
+from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.model.architecture import declared_ends
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
@@ -181,9 +181,10 @@ class DomainShare:
     def __post_init__(self) -> None:
         """Refuse a domain without prompts or without a share."""
         if not self.prompts or self.prompts_per_step < 1:
-            raise ValueError(
+            raise RefusedError(
+                "never-trained",
                 f"domain {self.domain!r} has {len(self.prompts)} prompts and a share of "
-                f"{self.prompts_per_step} per step, so it would never be trained: set both above 0"
+                f"{self.prompts_per_step} per step, so it would never be trained: set both above 0",
             )
 
 

@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tasks.contracts.refusal import RefusedError
+
 
 class SamplingEngine(StrEnum):
     """Engine that runs the policy during sampling."""
@@ -41,16 +43,20 @@ class VllmServer(BaseModel):
     def _is_address(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-            raise ValueError(f"{url!r} is not a server address: give http://host:port without path")
+            raise RefusedError(
+                "bad-address",
+                f"{url!r} is not a server address: give http://host:port without path",
+            )
         return url.rstrip("/")
 
     @field_validator("weights_folder")
     @classmethod
     def _is_absolute(cls, folder: str) -> str:
         if not folder.startswith("/"):
-            raise ValueError(
+            raise RefusedError(
+                "relative-path",
                 f"weights_folder {folder!r} is a relative path, and the server may run in another "
-                "folder: give an absolute path that both processes can read"
+                "folder: give an absolute path that both processes can read",
             )
         return folder
 
@@ -75,13 +81,15 @@ class SamplingSettings(BaseModel):
     @model_validator(mode="after")
     def _server_and_engine_agree(self) -> "SamplingSettings":
         if self.engine is SamplingEngine.VLLM and self.vllm is None:
-            raise ValueError(
+            raise RefusedError(
+                "no-server",
                 "the engine vllm needs a server: set vllm to its url, served_model and "
-                "weights_folder, or choose the engine transformers"
+                "weights_folder, or choose the engine transformers",
             )
         if self.engine is not SamplingEngine.VLLM and self.vllm is not None:
-            raise ValueError(
+            raise RefusedError(
+                "unused-server",
                 f"a vLLM server is given, but the engine is {self.engine.value}, which does not "
-                "use it: choose the engine vllm, or remove the server"
+                "use it: choose the engine vllm, or remove the server",
             )
         return self

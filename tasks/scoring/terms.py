@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.contracts.refusal import RefusedError
 from tasks.scoring.settings import JudgeSettings
 
 
@@ -36,9 +37,10 @@ class RewardTerm(BaseModel):
     @model_validator(mode="after")
     def _has_a_step(self) -> Self:
         if self.to_step is not None and self.to_step < self.from_step:
-            raise ValueError(
+            raise RefusedError(
+                "never-counts",
                 f"the term {self.name!r} counts from step {self.from_step} to {self.to_step}, so "
-                "never: give it a later end"
+                "never: give it a later end",
             )
         return self
 
@@ -196,24 +198,31 @@ class RewardSettings(BaseModel):
     def _terms_fit(self) -> Self:
         names = [term.name for term in self.terms]
         if len(set(names)) < len(names):
-            raise ValueError(f"the terms {names} share a name: give each its own")
+            raise RefusedError(
+                "repeated-name", f"the terms {names} share a name: give each its own"
+            )
         for term in self.terms:
             for text in (getattr(term, "word", ""), getattr(term, "pattern", "")):
                 try:
                     re.compile(text)
                 except re.error as error:
-                    raise ValueError(
+                    raise RefusedError(
+                        "bad-pattern",
                         f"the term {term.name!r} has an invalid regular expression ({error}): "
-                        "correct it"
+                        "correct it",
                     ) from error
         guard = self.guard
         if guard is not None and (guard.term not in names or len(names) == 1):
-            raise ValueError(
+            raise RefusedError(
+                "unknown-term",
                 f"the guard is the term {guard.term!r}, but the terms are {names}: name one of "
-                "several terms"
+                "several terms",
             )
         if guard is not None and guard.rule is GuardRule.GATED and guard.domains:
-            raise ValueError("a gated guard takes no domains: remove them, or choose piecewise")
+            raise RefusedError(
+                "domains-of-gated-guard",
+                "a gated guard takes no domains: remove them, or choose piecewise",
+            )
         return self
 
     @model_validator(mode="after")
@@ -225,8 +234,9 @@ class RewardSettings(BaseModel):
         ]
         piecewise = self.guard is not None and self.guard.rule is GuardRule.PIECEWISE
         if self.logit and (odd or not (piecewise or len(self.terms) == 1)):
-            raise ValueError(
+            raise RefusedError(
+                "no-probability",
                 f"logit takes one probability at a time, but {odd or 'a sum'} is none: squash "
-                "every scorer, leave weights at 1, and combine several with a piecewise guard"
+                "every scorer, leave weights at 1, and combine several with a piecewise guard",
             )
         return self

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.settings import Precision
 
 
@@ -55,8 +56,9 @@ class TrainingSettings(BaseModel):
     @model_validator(mode="after")
     def _only_a_cosine_ends_above_zero(self) -> Self:
         if self.final_share and self.schedule is not Schedule.COSINE:
-            raise ValueError(
+            raise RefusedError(
+                "no-effect",
                 f"final_share is {self.final_share}, but a {self.schedule} schedule has none: set "
-                "schedule to cosine, or leave final_share out"
+                "schedule to cosine, or leave final_share out",
             )
         return self

@@ -1,7 +1,5 @@
 """What cannot be is told by the input's name, with why and what to do."""
 
-import re
-
 import pytest
 from pydantic import BaseModel, Field
 
@@ -27,16 +25,16 @@ GOOD = {"steps": 3, "rate": 0.5}
 @pytest.mark.parametrize(
     ("inner", "said"),
     [
-        ({"steps": 0}, "num_steps is 0, and it must be at least 1: give a number at least 1"),
-        ({"steps": 10}, "num_steps is 10, and it must be at most 9: give a number at most 9"),
-        ({"rate": 0}, "'inner.rate' of others is 0, and it must be above 0"),
-        ({"rate": 1}, "'inner.rate' of others is 1, and it must be below 1"),
-        ({"rate": "x"}, "'inner.rate' of others is 'x', and it must be a valid number"),
+        ({"steps": 0}, "num_steps is 0, .*at least 1"),
+        ({"steps": 10}, "num_steps is 10, .*at most 9"),
+        ({"rate": 0}, "'inner.rate' of others is 0, .*above 0"),
+        ({"rate": 1}, "'inner.rate' of others is 1, .*below 1"),
+        ({"rate": "x"}, "'inner.rate' of others is 'x', .*number"),
     ],
 )
 def test_errors_name_the_bound_and_the_type(inner, said):
     with (
-        pytest.raises(InputError, match=re.escape(said)),
+        pytest.raises(InputError, match=said),
         told_by_name({"inner.steps": "num_steps"}, rest="others"),
     ):
         Outer.model_validate({"inner": GOOD | inner})
@@ -75,7 +73,7 @@ def asked(*settings, **changes):
     ],
 )
 def test_an_invalid_number_of_the_form_is_named(name, value):
-    with pytest.raises(ValueError, match=rf"(?m)^ *{name} is {value}, and it must be "):
+    with pytest.raises(ValueError, match=rf"(?m)^ *{name} is {value}\b"):
         round_settings(**asked(**{name: value}))
 
 
@@ -99,12 +97,12 @@ def test_an_invalid_number_of_the_form_is_named(name, value):
 )
 def test_an_invalid_number_among_the_settings_is_named(setting):
     name = setting.partition("=")[0]
-    with pytest.raises(ValueError, match=rf"(?m)^ *{name} is \S+, and it must be "):
+    with pytest.raises(ValueError, match=rf"(?m)^ *{name} is '?{setting.partition('=')[2]}\b"):
         round_settings(**asked(setting))
 
 
 def test_errors_name_settings_behind_the_form_by_path_and_contradictions_in_our_words():
-    with pytest.raises(ValueError, match="it must be 'stop' or 'warn'"):
+    with pytest.raises(ValueError, match=r"'health.runaway'.*'perhaps'.*'stop' or 'warn'"):
         round_settings(**asked("health.runaway=perhaps"))
     with pytest.raises(ValueError, match=r"outcome_weight is 1\.0"):
         round_settings(**asked("outcome_weight=1.0"))

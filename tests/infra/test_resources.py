@@ -8,6 +8,7 @@ from flytekit.configuration import ImageConfig, SerializationSettings
 from flytekit.core.context_manager import FlyteEntities
 from flytekit.tools.translator import get_serializable
 from google.protobuf.json_format import MessageToDict
+from pydantic import ValidationError
 
 from images.names import ImageName
 from tasks.platform.hosting import hosting
@@ -21,13 +22,20 @@ from tasks.platform.resources import (
     flavor_names,
     load_flavor,
 )
+from tests.support.refused import faults, raised
 
 CPU_FILE = (FOLDER / "cpu.toml").read_text()
 
 
-def written(folder, text):
+def fault(folder, text):
+    """Return what is wrong with a flavor of this text, by code."""
     (folder / "mine.toml").write_text(text)
-    return lambda: load_flavor("mine", folder)
+    with pytest.raises(ResourceError) as caught:
+        load_flavor("mine", folder)
+    assert caught.value.code == "invalid-flavor"
+    assert f"{folder.name}/mine.toml" in str(caught.value)
+    cause = caught.value.__cause__
+    return faults(cause) if isinstance(cause, ValidationError) else {type(cause).__name__: ""}
 
 
 def test_every_flavor_there_is_is_valid():
@@ -116,42 +124,39 @@ def test_the_serialized_task_says_it_all_and_carries_the_flavor(monkeypatch):
 
 def test_an_unknown_flavor_is_refused_with_those_there_are(monkeypatch):
     monkeypatch.setenv(FLAVOR, "b300")
-    with pytest.raises(ResourceError, match=r"b300.*cpu, h100, h200"):
+    with raised(ResourceError, "unknown-flavor", "b300", "cpu, h100, h200"):
         hosting(Stage.PLAN)
 
 
 def test_a_flavor_is_a_name_and_not_a_path():
-    with pytest.raises(ResourceError, match="resources/cpu"):
+    with raised(ResourceError, "unknown-flavor", "resources/cpu"):
         load_flavor("../resources/cpu")
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "code", "name"),
     [
-        (("[stages.merge]", "[stages.merging]"), "merging"),
-        (('memory = "2Gi"', 'memory = "2GB"'), "memory"),
-        (("retries = 2", "retries = 2\nspots = true"), "spots"),
-        (("retries = 2", "retries = 0\nspot = true"), "a spot machine without retries"),
-        (("retries = 2", "retries = 2\nnodes = 2"), "several nodes without GPUs"),
-        (("retries = 2", "retries = 2\ngpus = 1"), 'image "cpu" cannot use a GPU'),
-        (("description", "gpu = 'x'\ndescription = "), "is not valid"),
+        (("[stages.merge]", "[stages.merging]"), "enum", "merging"),
+        (('memory = "2Gi"', 'memory = "2GB"'), "string_pattern_mismatch", "memory"),
+        (("retries = 2", "retries = 2\nspots = true"), "extra_forbidden", "spots"),
+        (("retries = 2", "retries = 0\nspot = true"), "spot-without-retries", ""),
+        (("retries = 2", "retries = 2\nnodes = 2"), "nodes-without-gpus", ""),
+        (("retries = 2", "retries = 2\ngpus = 1"), "gpus-of-cpu-image", ""),
+        (("description", "gpu = 'x'\ndescription = "), "TOMLDecodeError", ""),
     ],
 )
-def test_what_cannot_be_had_is_refused(tmp_path, change, message):
-    with pytest.raises(ResourceError, match=message):
-        written(tmp_path, CPU_FILE.replace(*change, 1))()
+def test_what_cannot_be_had_is_refused(tmp_path, change, code, name):
+    assert name in fault(tmp_path, CPU_FILE.replace(*change, 1))[code]
 
 
 def test_a_stage_without_a_table_is_named(tmp_path):
     text = CPU_FILE[: CPU_FILE.index("[stages.release]")]
-    with pytest.raises(ResourceError, match="the stages release are missing"):
-        written(tmp_path, text)()
+    assert "release" in fault(tmp_path, text)["missing-stages"]
 
 
 def test_gpus_of_no_kind_are_refused(tmp_path):
     text = (FOLDER / "h100.toml").read_text().replace('gpu = "nvidia-h100"\n', "")
-    with pytest.raises(ResourceError, match="the flavor has no gpu"):
-        written(tmp_path, text)()
+    assert "no-gpu-kind" in fault(tmp_path, text)
 
 
 @pytest.mark.parametrize("stage", sorted(set(Stage) - SPREADS))
@@ -160,5 +165,6 @@ def test_a_stage_of_one_process_gets_no_second_gpu(tmp_path, stage):
     before, after = (FOLDER / "h100.toml").read_text().split(table)
     rows, rest = after.split("\n\n", 1) if "\n\n" in after else (after, "")
     rows = rows.replace('image = "cpu"', 'image = "train"').replace("gpus = 1\n", "")
-    with pytest.raises(ResourceError, match=f"{stage} runs in one process but has 2"):
-        written(tmp_path, f"{before}{table}{rows.rstrip()}\ngpus = 2\n\n{rest}")()
+    found = fault(tmp_path, f"{before}{table}{rows.rstrip()}\ngpus = 2\n\n{rest}")
+    assert stage in found["idle-ranks"]
+    assert "2 " in found["idle-ranks"]

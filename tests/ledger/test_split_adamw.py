@@ -235,7 +235,7 @@ def test_a_gradient_outside_every_source_is_refused():
     params = parameters()
     optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=False)
     losses(params)["math"].backward()
-    with pytest.raises(RuntimeError, match="belong to no source"):
+    with pytest.raises(RuntimeError, match=r"SplitAdamW\.gathering"):
         optimizer.step(0.1)
 
 
@@ -246,6 +246,6 @@ def test_a_source_that_is_not_finite_is_named_and_changes_nothing():
     for source, factor in (("math", 1.0), ("code", math.nan)):
         with optimizer.gathering(source):
             (losses(params)[source] * factor).backward()
-    with pytest.raises(FloatingPointError, match=r"update 1 is nan, from \['code'\]"):
+    with pytest.raises(FloatingPointError, match=r"update 1 .*nan.*\['code'\]"):
         optimizer.step(0.1)
     assert all(torch.equal(before[name], params[name].detach()) for name in params)

@@ -17,7 +17,7 @@ from lineage.artifacts import (
 )
 from lineage.errors import LineageError
 from tests.support.making import checkpoint, release_of
-from tests.support.refused import raised
+from tests.support.refused import invalid, raised
 
 PARTS = ("scorecard", "environment", "sft", "train", "validation", "evaluation", "sketches")
 MODELS = ("checkpoint", "rung", "fork_point", "precursor")
@@ -50,12 +50,8 @@ def test_a_release_that_misses_a_part_is_refused_by_its_name(part):
 @pytest.mark.parametrize("schema", [0, 2])
 def test_a_release_of_another_time_is_refused_by_its_schema(schema):
     document = {"schema_version": schema, "name": "teacher.math"}
-    with pytest.raises(
-        LineageError, match=f"written in schema {schema}, and this code reads"
-    ) as told:
+    with raised(LineageError, "other-schema", f"schema {schema}", "schema 1"):
         parse_manifest(json.dumps(document).encode(), Release)
-    assert "have its owner release it again" in str(told.value)
-    assert "Field required" not in str(told.value)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b"\xff"])
@@ -85,7 +81,7 @@ def test_a_part_of_another_kind_and_a_missing_checkpoint_are_refused(store, dige
 def test_a_ladder_climbs_and_a_climb_has_one(digests):
     release = release_of("math", **digests).model_dump()
     rung = Rung(step=1, checkpoint=release["checkpoint"])
-    with pytest.raises(ValidationError, match="do not increase"):
+    with pytest.raises(ValidationError, match=r"\[1, 1\]"):
         Release.model_validate(release | {"ladder": [rung, rung]})
     with pytest.raises(ValidationError, match="ladder"):
         Release.model_validate(release | {"ladder": []})
@@ -117,9 +113,9 @@ def test_a_student_names_its_teachers_and_its_controls(store, digests):
 
 
 def test_an_artifact_needs_a_digest_and_takes_no_stranger():
-    with pytest.raises(ValidationError, match="not a digest"):
+    with pytest.raises(ValidationError, match="'abc'"):
         Artifact(kind="checkpoint", digest="abc")
-    with pytest.raises(ValidationError, match="Extra inputs"):
+    with invalid("extra_forbidden", "path"):
         Artifact.model_validate({"kind": "x", "digest": "sha256:" + "0" * 64, "path": "/"})
 
 

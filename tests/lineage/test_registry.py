@@ -1,7 +1,6 @@
 """The registry: versions are claimed once, nothing is edited, references resolve or say why not."""
 
 import multiprocessing
-import re
 
 import pytest
 
@@ -67,22 +66,18 @@ def test_a_digest_resolves_to_what_is_registered_under_it(registry, store):
 
 
 def test_an_unknown_teacher_is_answered_with_what_exists(registry):
-    with pytest.raises(UnknownReferenceError) as caught:
-        registry.resolve("maths@released")
-    assert str(caught.value) == (
-        "unknown name 'maths'; did you mean 'math'? Registered: code, fork-point, math, "
-        "student.general. See `provost teacher list` and `provost student list`"
-    )
-    for reference, told in (
-        ("teacher.maths@1", "unknown teacher 'maths'; did you mean 'math'?"),
-        ("student.chat", "unknown student 'student.chat'"),
-        ("sudent@released", "unknown name 'sudent'; did you mean 'student'?"),
-        ("student.genral@1", "unknown student 'student.genral'; did you mean 'student.general'?"),
-        ("student.general@9", "see `provost student list`"),
+    for reference, *names in (
+        ("maths@released", "'maths'", "'math'", "code, fork-point, math, student.general"),
+        ("teacher.maths@1", "'maths'", "'math'"),
+        ("student.chat", "'student.chat'"),
+        ("sudent@released", "'sudent'", "'student'"),
+        ("student.genral@1", "'student.genral'", "'student.general'"),
+        ("student.general@9", "`provost student list`"),
         ("sha256:00", "sha256:00"),
     ):
-        with pytest.raises(UnknownReferenceError, match=re.escape(told)):
+        with pytest.raises(UnknownReferenceError) as caught:
             registry.resolve(reference)
+        assert [name for name in names if name not in str(caught.value)] == []
     with raised(UnknownReferenceError, "no-version", "9", "[1, 2]"):
         registry.resolve("math@9")
     with raised(UnknownReferenceError, "no-alias", "'released'"):
@@ -100,7 +95,7 @@ def test_alias_moves_are_kept_and_the_last_one_counts(registry):
 
 @pytest.mark.parametrize("alias", ["latest", "7", "Released", "", "a b"])
 def test_an_alias_that_would_read_as_something_else_is_refused(registry, alias):
-    with pytest.raises(LineageError, match="refused"):
+    with raised(LineageError, "bad-alias", repr(alias)):
         registry.point("teacher.math", alias, 1, by="lead")
 
 
@@ -145,7 +140,7 @@ def test_what_is_not_in_the_store_cannot_be_registered(registry):
         registry.register("teacher.math", absent, owner="team")
     with raised(LineageError, "no-owner"):
         registry.register("teacher.math", absent, owner="")
-    with pytest.raises(LineageError, match="refused"):
+    with raised(LineageError, "bad-name", "teacher/../x"):
         registry.register("teacher/../x", absent, owner="team")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from lineage.digest import canonical_json, digest_bytes
 from lineage.errors import (
+    BadDigestError,
     CorruptError,
     LineageError,
     MissingBlobError,
@@ -185,7 +186,7 @@ def test_a_blob_that_is_not_there_is_named(store):
     assert not store.has(absent)
     with pytest.raises(MissingBlobError, match=absent):
         store.get_bytes(absent)
-    with pytest.raises(LineageError, match="not a digest"):
+    with pytest.raises(BadDigestError, match="sha256:123"):
         store.has("sha256:123")
 
 

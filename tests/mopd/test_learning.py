@@ -145,7 +145,7 @@ def test_a_teacher_that_is_not_finite_stops_the_run_and_names_the_step(divergenc
     before = [parameter.detach().clone() for parameter in policy.model.parameters()]
     with pytest.raises(
         FloatingPointError,
-        match=r"step 1: the gradient .* is nan, from \[.code.\]: a teacher or the",
+        match=r"step 1: .*nan.*\[.code.\]",
     ):
         distil(policy, teachers, divergence)
     assert all(map(torch.equal, before, policy.model.parameters()))

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import weakref
 
 import pytest
@@ -142,9 +143,9 @@ def test_a_teacher_that_answers_a_constant_is_not_taken_for_another(tmp_path, pl
 
 def test_a_teacher_that_is_not_there_is_not_replaced_by_another(tmp_path):
     pool = opened([teacher(tmp_path, "m", 1)])
-    with pytest.raises(KeyError, match="the pool has no teacher 'c'"):
+    with pytest.raises(KeyError, match="'c'"):
         pool.hidden("c", TOKENS)
-    with pytest.raises(KeyError, match="the pool has no teacher 'c'"):
+    with pytest.raises(KeyError, match="'c'"):
         pool.expect(["m", "c"])
 
 
@@ -246,7 +247,7 @@ def test_a_file_that_changes_under_the_run_stops_it(tmp_path):
     sources = [teacher(tmp_path, "a", 0), teacher(tmp_path, "b", 1)]
     pool = opened(sources)
     change_weights(sources[1].folder, model__norm__weight=torch.full((16,), 2.0))
-    with pytest.raises(RuntimeError, match="changed while a run was using them"):
+    with pytest.raises(RuntimeError, match=re.escape(str(sources[1].folder))):
         answers(pool, "b", TOKENS)
 
 

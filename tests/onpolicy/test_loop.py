@@ -194,9 +194,7 @@ def test_the_temperature_divides_the_students_logits():
 def test_a_gradient_that_is_not_finite_is_an_error_naming_the_step(factor):
     learner = learner_of()
     before = weights(learner.model)
-    with pytest.raises(
-        FloatingPointError, match=r"step 17: the gradient .* is (nan|inf).*lower the"
-    ):
+    with pytest.raises(FloatingPointError, match=r"step 17: .*(nan|inf)"):
         learner.update(Likelihood(factor), SCORED, step=17)
     assert torch.equal(weights(learner.model), before)
 

@@ -8,6 +8,7 @@ import pytest
 
 from tasks.onpolicy.run_monitor import RunMonitor, TrainingAbortedError, repetition
 from tasks.onpolicy.settings import HealthSettings, Reaction
+from tests.support.refused import raised
 from tests.support.tiny_models import rollout
 
 WELL = {"from_uniform/math": 1.0, "entropy/math": 0.5, "unsteady/math": 0.0}
@@ -27,19 +28,19 @@ def test_a_run_that_is_well_is_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("ill", "said"),
+    ("ill", "code", "names"),
     [
-        ({"from_uniform/math": 0.01}, r"step 7: the teacher 'math' is nearly uniform"),
-        ({"from_uniform/math": math.nan}, "'math' is nearly uniform"),
-        ({"entropy/math": 0.95 * math.log(100)}, "student is nearly uniform.*'math'"),
-        ({"entropy/math": math.nan}, "student is nearly uniform"),
-        ({"unsteady/math": 0.02}, r"'math' scored the same tokens twice.*0.02 nats"),
-        ({"unsteady/math": math.nan}, "scored the same tokens twice"),
+        ({"from_uniform/math": 0.01}, "uniform-teacher", ("step 7", "'math'")),
+        ({"from_uniform/math": math.nan}, "uniform-teacher", ("'math'",)),
+        ({"entropy/math": 0.95 * math.log(100)}, "student-collapse", ("'math'",)),
+        ({"entropy/math": math.nan}, "student-collapse", ("step 7",)),
+        ({"unsteady/math": 0.02}, "unsteady-scorer", ("'math'", "0.02")),
+        ({"unsteady/math": math.nan}, "unsteady-scorer", ("'math'",)),
     ],
 )
-def test_a_sign_stops_the_run_naming_teacher_and_step(ill, said):
+def test_a_sign_stops_the_run_naming_teacher_and_step(ill, code, names):
     made, _ = health()
-    with pytest.raises(TrainingAbortedError, match=said):
+    with raised(TrainingAbortedError, code, *names):
         made.check(7, SAID, WELL | ill)
 
 
@@ -87,14 +88,14 @@ def test_a_runaway_may_stop_the_run_and_a_resumed_run_goes_on_counting():
         made.check(step, ROUND, WELL)
     again, _ = health(runaway=Reaction.STOP)
     again.load_state(json.loads(json.dumps(made.state())))
-    with pytest.raises(TrainingAbortedError, match="'math'"):
+    with raised(TrainingAbortedError, "runaway", "'math'"):
         again.check(3, ROUND, WELL)
 
 
 def test_a_gap_between_sampler_and_trainer_stops_the_run():
     made, warnings = health()
     made.check(1, SAID, WELL | {"sampler_gap": 0.09, "sampler_bias": 0.0})
-    with pytest.raises(TrainingAbortedError, match=r"step 2: sampler and trainer .* 0.3 nats"):
+    with raised(TrainingAbortedError, "sampler-gap", "step 2", "0.3 "):
         made.check(2, SAID, WELL | {"sampler_gap": 0.3, "sampler_bias": -0.3})
     made, warnings = health(sampler_gap="warn", most_sampler_gap=0.05)
     made.check(1, SAID, WELL | {"sampler_gap": math.nan, "sampler_bias": math.nan})

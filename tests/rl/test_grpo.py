@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, train
@@ -19,6 +18,7 @@ from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import DomainShare, Mixture, make_player
 from tasks.rollout.environment import Grade, Message, Prompt
 from tasks.rollout.settings import SamplingSettings
+from tests.support.refused import invalid
 from tests.support.tiny_models import rollout, tiny_policy, tokenizer
 
 LN4 = math.log(4)
@@ -116,7 +116,7 @@ def test_a_climb_is_the_same_again_bit_for_bit_and_another_with_another_seed():
 
 def test_a_climb_of_single_rollouts_is_refused_because_a_group_needs_two():
     assert RlSettings(loop=LOOP, rollouts_per_prompt=2).rollouts_per_prompt == 2
-    with pytest.raises(ValidationError, match="rollouts_per_prompt"):
+    with invalid("single-rollout", "rollouts_per_prompt"):
         RlSettings(loop=LOOP, rollouts_per_prompt=1)
 
 

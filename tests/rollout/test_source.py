@@ -6,6 +6,7 @@ import pytest
 
 from tasks.rollout.domains import DomainShare, Mixture
 from tasks.rollout.environment import Message, Prompt
+from tests.support.refused import refused
 
 
 class Recorder:
@@ -125,7 +126,7 @@ def test_a_domains_draws_do_not_depend_on_the_mixture(noise_per_rollout):
 
 @pytest.mark.parametrize(("num_prompts", "prompts_per_step"), [(0, 4), (10, 0), (10, -1)], ids=str)
 def test_a_domain_without_prompts_or_without_a_share_is_refused(num_prompts, prompts_per_step):
-    with pytest.raises(ValueError, match=f"'code' has {num_prompts} prompts and a share of"):
+    with refused("never-trained", "'code'", str(num_prompts), str(prompts_per_step)):
         share("code", num_prompts, prompts_per_step)
 
 

@@ -121,5 +121,5 @@ def test_private_processes_are_not_needed_and_the_rest_is(confinement, openings)
 def test_a_process_that_ends_before_its_confinement_is_not_the_domains_fault(tmp_path, monkeypatch):
     broken = {**client.importable_modules(), "tasks": str(tmp_path / "gone" / "__init__.py")}
     monkeypatch.setattr(client, "importable_modules", lambda _site: broken)
-    with pytest.raises(ConfinementError, match=r"ended by itself .* No such file"):
+    with pytest.raises(ConfinementError, match="No such file"):
         client.EnvironmentWorker(write_bundle(Path(tmp_path, "team"))).__enter__()

@@ -1,9 +1,11 @@
 """What a refusal is by: its type and its code, and the names that its message must hold."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
+from pydantic import ValidationError
 
 from tasks.contracts.refusal import RefusedError
 
@@ -21,3 +23,26 @@ def raised(kind: type[Exception], code: str, *names: str) -> Iterator[None]:
     assert caught.value.code == code, str(caught.value)
     for name in names:
         assert name in str(caught.value)
+
+
+@contextmanager
+def invalid(code: str, *names: str) -> Iterator[None]:
+    """Expect pydantic to find this fault, whose place or message holds these names and numbers."""
+    with pytest.raises(ValidationError) as caught:
+        yield
+    found = faults(caught.value)
+    assert code in found, found
+    for name in names:
+        assert name in found[code]
+
+
+def faults(error: ValidationError) -> dict[str, str]:
+    """Return place and message of each fault: by the code of our refusal, or by pydantic's type.
+
+    The whole text of the error would hold every name, because it quotes what was given.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for fault in error.errors():
+        code = getattr(fault.get("ctx", {}).get("error"), "code", fault["type"])
+        found[code].append(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+    return {code: "\n".join(texts) for code, texts in found.items()}

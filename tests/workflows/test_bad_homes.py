@@ -55,7 +55,7 @@ def test_the_variable_that_is_set_is_the_one_to_change(tmp_path, monkeypatch, va
     (tmp_path / "file").touch()
     monkeypatch.delenv(f"PROVOST_{other}", raising=False)
     monkeypatch.setenv(f"PROVOST_{variable}", str(tmp_path / "file" / "x"))
-    with pytest.raises(StoreUnfitError, match=f"set PROVOST_{variable} "):
+    with pytest.raises(StoreUnfitError, match=f"PROVOST_{variable} "):
         open_store()
 
 

@@ -50,7 +50,7 @@ def test_the_inputs_are_those_of_the_request(request_file, capsys):
 
 
 def test_another_teams_request_is_refused_by_both_names(request_file):
-    with pytest.raises(click.ClickException, match="team-math and domain 'math', but code"):
+    with pytest.raises(click.ClickException, match=r"team-math .*'math'.*code"):
         inputs_of_request("code", request_file())
 
 
@@ -73,5 +73,5 @@ def test_an_invalid_request_is_refused(tmp_path, content):
     path.write_bytes(content)
     with raised(LineageError, "not-a-request"):
         inputs_of_request("math", str(path))
-    with pytest.raises(click.ClickException, match="cannot be read"):
+    with pytest.raises(click.ClickException, match=r"nowhere\.json"):
         inputs_of_request("math", str(tmp_path / "nowhere.json"))

@@ -65,18 +65,18 @@ def test_the_house_knows_a_new_team(checkout):
 
 @pytest.mark.parametrize("name", ["Chess", "old-norse", "2d", "class", "consolidation", "a__b", ""])
 def test_what_cannot_name_a_package_and_a_domain_is_refused(checkout, name):
-    with pytest.raises(ClickException, match="is not a valid team name"):
+    with pytest.raises(ClickException, match=repr(name)):
         write_team(checkout, name)
 
 
 def test_a_team_that_is_there_is_left_alone(checkout):
     before = (checkout / "workflows" / "teachers" / "math" / "prompts.py").read_text()
-    with pytest.raises(ClickException, match=r"math/__init__\.py exists already"):
+    with pytest.raises(ClickException, match=r"math/__init__\.py"):
         write_team(checkout, "math")
     assert (checkout / "workflows" / "teachers" / "math" / "prompts.py").read_text() == before
 
 
 def test_outside_a_checkout_nothing_is_written(tmp_path):
-    with pytest.raises(ClickException, match="not a checkout of the project"):
+    with pytest.raises(ClickException, match=str(tmp_path)):
         write_team(tmp_path, "chess")
     assert list(tmp_path.iterdir()) == []

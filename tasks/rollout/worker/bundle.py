@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lineage.errors import CodedError
 from tasks.rollout.environment import SPLITS
 from tasks.rollout.prompts import read_demonstrations, read_prompts, refuse_overlap
 from tasks.rollout.wheels.bundled import add_wheels, modules_of
@@ -25,7 +26,7 @@ DATA = "prompts"
 PARAMETERS = {"prompts": ("split", "count", "seed"), "demonstrations": ("count", "seed")}
 
 
-class BundleError(ValueError):
+class BundleError(CodedError, ValueError):
     """A team's folder cannot be bundled; says which file and line, why and what to do."""
 
 
@@ -88,8 +89,9 @@ def _check_environment(folder: Path, provided: frozenset[str]) -> None:
     path = _present(folder / "environment.py")
     if "ENVIRONMENT" not in _assigned(_parse(path, provided)):
         raise BundleError(
+            "no-environment",
             f"{path}, line 1: ENVIRONMENT is not set at the top level: end the file with "
-            "ENVIRONMENT = YourEnvironment()"
+            "ENVIRONMENT = YourEnvironment()",
         )
 
 
@@ -99,9 +101,10 @@ def _refuse_unread_files(folder: Path) -> None:
         for path in (folder / f"{name}.jsonl", folder / DATA / f"{name}.jsonl"):
             if path.exists():
                 raise BundleError(
+                    "unread-file",
                     f"{path} would not be in the bundle, because {folder / 'prompts.py'} makes the "
                     f"prompts: put the four files into {DATA}/ and remove prompts.py, or remove "
-                    "the file"
+                    "the file",
                 )
 
 
@@ -122,9 +125,10 @@ def _all_but_data(_folder: str, names: list[str]) -> list[str]:
 def _present(path: Path) -> Path:
     if not path.is_file():
         raise BundleError(
+            "missing-file",
             f"{path} is missing: a domain has environment.py, which sets ENVIRONMENT, and "
             "prompts.py, which defines prompts() and demonstrations(), or in its place a folder "
-            "prompts/ with train, validation, evaluation and demonstrations as .jsonl"
+            "prompts/ with train, validation, evaluation and demonstrations as .jsonl",
         )
     return path
 
@@ -143,23 +147,28 @@ def folder_of(package: str) -> Path:
         spec = None
     if spec is None or not spec.submodule_search_locations:
         raise BundleError(
+            "no-package",
             f"the package {package!r} does not exist: give the dotted name of a team's folder, "
-            "for instance workflows.teachers.math"
+            "for instance workflows.teachers.math",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _parse(path: Path, provided: frozenset[str]) -> ast.Module:
     if path.stat().st_size > _LONGEST:
-        raise BundleError(f"{path} has {path.stat().st_size} bytes, more than {_LONGEST}: split it")
+        raise BundleError(
+            "too-long", f"{path} has {path.stat().st_size} bytes, more than {_LONGEST}: split it"
+        )
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except (RecursionError, MemoryError) as error:
-        raise BundleError(f"{path}: nested too deeply to be read") from error
+        raise BundleError("not-python", f"{path}: nested too deeply to be read") from error
     except SyntaxError as error:
-        raise BundleError(f"{path}, line {error.lineno}: not Python: {error.msg}") from error
+        raise BundleError(
+            "not-python", f"{path}, line {error.lineno}: not Python: {error.msg}"
+        ) from error
     except ValueError as error:
-        raise BundleError(f"{path}: not Python: {error}") from error
+        raise BundleError("not-python", f"{path}: not Python: {error}") from error
     for node in ast.walk(tree):
         for name in _imports(node):
             _refuse_import(path, node, name, provided)
@@ -186,10 +195,11 @@ def _refuse_import(path: Path, node: ast.AST, name: str, provided: frozenset[str
         return
     line = getattr(node, "lineno", 1)
     raise BundleError(
+        "foreign-import",
         f"{path}, line {line}: imports {name!r}: a bundle must run from the store for years, so "
         f"it imports the standard library, {', '.join(ALLOWED)}, and packages that it carries: "
         "name the package in requirements.txt beside this file and run `provost teacher lock`, or "
-        "copy the few lines that you need into this file"
+        "copy the few lines that you need into this file",
     )
 
 
@@ -206,12 +216,14 @@ def _check_functions(path: Path, tree: ast.Module) -> None:
     for name, parameters in PARAMETERS.items():
         if name not in defined:
             raise BundleError(
+                "missing-function",
                 f"{path}, line 1: {name}() is not defined at the top level: define "
-                f"{name}({', '.join(parameters)})"
+                f"{name}({', '.join(parameters)})",
             )
         given = tuple(argument.arg for argument in defined[name].args.args)
         if given != parameters:
             raise BundleError(
+                "other-arguments",
                 f"{path}, line {defined[name].lineno}: {name}({', '.join(given)}) must take "
-                f"({', '.join(parameters)}), the arguments of the call"
+                f"({', '.join(parameters)}), the arguments of the call",
             )

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tasks.rollout.sampling.vllm.client import VllmError
+from tests.support.refused import raised
 from tests.support.vllm_turns import CONTEXTS, gaps, noise_for, sampler, sampling
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
@@ -32,5 +33,5 @@ def test_the_gap_is_rounding_and_within_the_limit(rounding_server, policy, weigh
 
 
 def test_log_probabilities_before_the_temperature_are_refused(rounding_server, policy, weights):
-    with pytest.raises(VllmError, match="--logprobs-mode processed_logprobs"):
+    with raised(VllmError, "other-log-probabilities"):
         sampler(policy, sampling(rounding_server, weights, 0.5)).sample(CONTEXTS, noise_for())

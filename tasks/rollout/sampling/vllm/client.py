@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from lineage.errors import CodedError
 from tasks.rollout.settings import VllmServer
 
 _LATER = {429, 503}
@@ -22,7 +23,7 @@ ROUNDED = 1e-6
 """Tolerance by which a log-probability may exceed 0."""
 
 
-class VllmError(RuntimeError):
+class VllmError(CodedError, RuntimeError):
     """The server refused, did not answer in time, or gave an unusable answer."""
 
 
@@ -59,17 +60,19 @@ class VllmClient:
                 status, text = 503, ""
             except (OSError, HTTPException) as error:
                 raise VllmError(
+                    "no-answer",
                     f"{method} {self._url}{path} got no answer ({error!r}): check the server's "
-                    f"log; an answer may take {self._timeout:g} s (vllm.timeout_seconds)"
+                    f"log; an answer may take {self._timeout:g} s (vllm.timeout_seconds)",
                 ) from error
             if status not in _LATER:
                 return self._read(method, path, status, text)
             why = f"it says {status} {text[:_NUM_SHOWN]!r}" if text else why
             if time.monotonic() + wait > until:
                 raise VllmError(
+                    "not-ready",
                     f"{method} {self._url}{path} got no valid answer for {self._timeout:g} s: "
                     f"{why}; start the server, raise the timeout (vllm.timeout_seconds), or send "
-                    "fewer requests at once (vllm.concurrency)"
+                    "fewer requests at once (vllm.concurrency)",
                 )
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
@@ -89,17 +92,22 @@ class VllmClient:
         asked = f"{method} {self._url}{path}"
         if status == 404:
             raise VllmError(
+                "no-route",
                 f"{asked}: the server has no such route; it must be vLLM as locked in "
-                "images/rollout, and its control routes need VLLM_SERVER_DEV_MODE=1"
+                "images/rollout, and its control routes need VLLM_SERVER_DEV_MODE=1",
             )
         if not 200 <= status < 300:
-            raise VllmError(f"{asked} was refused with {status}: {text[:_NUM_SHOWN]!r}")
+            raise VllmError("refused", f"{asked} was refused with {status}: {text[:_NUM_SHOWN]!r}")
         try:
             answer = json.loads(text) if text.strip() else {}
         except json.JSONDecodeError as error:
-            raise VllmError(f"{asked} was not answered with JSON: {text[:_NUM_SHOWN]!r}") from error
+            raise VllmError(
+                "not-json", f"{asked} was not answered with JSON: {text[:_NUM_SHOWN]!r}"
+            ) from error
         if not isinstance(answer, dict):
-            raise VllmError(f"{asked} was not answered with a JSON object: {text[:_NUM_SHOWN]!r}")
+            raise VllmError(
+                "not-json", f"{asked} was not answered with a JSON object: {text[:_NUM_SHOWN]!r}"
+            )
         return answer
 
 
@@ -150,12 +158,13 @@ def read_turn(
             for one in error.errors()
         )
         raise VllmError(
+            "missing-field",
             f"the answer lacks what a rollout needs ({wrong}): the server must be vLLM as locked "
-            "in images/rollout, which returns token ids and log-probabilities on request"
+            "in images/rollout, which returns token ids and log-probabilities on request",
         ) from error
     problem = _problem(completion, context, served_model, end_ids, max_new_tokens)
     if problem:
-        raise VllmError(problem)
+        raise problem
     choice = completion.choices[0]
     return choice.token_ids, [min(nats, 0.0) for nats in choice.logprobs.token_logprobs]
 
@@ -166,17 +175,22 @@ def _problem(
     served_model: str,
     end_ids: Collection[int],
     max_new_tokens: int,
-) -> str | None:
-    """Say what is wrong with an answer, or None."""
+) -> VllmError | None:
+    """Return what is wrong with an answer, or None."""
     if completion.model != served_model:
-        return f"the answer is from {completion.model!r}, not from {served_model!r}"
+        return VllmError(
+            "other-model", f"the answer is from {completion.model!r}, not from {served_model!r}"
+        )
     if len(completion.choices) != 1:
-        return f"the answer holds {len(completion.choices)} turns instead of one"
+        return VllmError(
+            "several-turns", f"the answer holds {len(completion.choices)} turns instead of one"
+        )
     choice = completion.choices[0]
     if choice.prompt_token_ids != list(context):
-        return (
+        return VllmError(
+            "other-context",
             f"the server read {len(choice.prompt_token_ids)} tokens where {len(context)} others "
-            "were sent: its tokenizer must not add token ids"
+            "were sent: its tokenizer must not add token ids",
         )
     counts = (
         len(choice.token_ids),
@@ -184,16 +198,20 @@ def _problem(
         completion.usage.completion_tokens,
     )
     if len(set(counts)) != 1 or not 1 <= counts[0] <= max_new_tokens:
-        return (
+        return VllmError(
+            "other-counts",
             f"the answer holds {counts[0]} tokens and {counts[1]} log-probabilities, reports "
-            f"{counts[2]} tokens, and may hold 1 to {max_new_tokens}"
+            f"{counts[2]} tokens, and may hold 1 to {max_new_tokens}",
         )
     if not all(math.isfinite(nats) and nats <= ROUNDED for nats in choice.logprobs.token_logprobs):
-        return "a log-probability of the answer is not a finite number of at most 0"
+        return VllmError(
+            "not-a-log-probability",
+            "a log-probability of the answer is not a finite number of at most 0",
+        )
     return _wrong_end(choice, end_ids, max_new_tokens)
 
 
-def _wrong_end(choice: _Choice, end_ids: Collection[int], max_new_tokens: int) -> str | None:
+def _wrong_end(choice: _Choice, end_ids: Collection[int], max_new_tokens: int) -> VllmError | None:
     *before, last = (token in end_ids for token in choice.token_ids)
     right = {
         "stop": last and not any(before),
@@ -201,9 +219,10 @@ def _wrong_end(choice: _Choice, end_ids: Collection[int], max_new_tokens: int) -
     }
     if right.get(choice.finish_reason, False):
         return None
-    return (
+    return VllmError(
+        "other-end",
         f"the turn ended by {choice.finish_reason!r} after {len(choice.token_ids)} tokens, the "
         f"last of them {choice.token_ids[-1]}: it must end at one of {sorted(end_ids)} or after "
         f"{max_new_tokens}; start the server with --generation-config vllm, so that it has no "
-        "stop tokens of its own, and with a --max-model-len that context and turn fit into"
+        "stop tokens of its own, and with a --max-model-len that context and turn fit into",
     )

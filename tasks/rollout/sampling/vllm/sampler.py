@@ -116,9 +116,10 @@ class VllmSampler:
             if model.get("id") == self._server.served_model and isinstance(length, int):
                 return length
         raise VllmError(
+            "other-served-model",
             f"the server at {self._server.url} serves {[one.get('id') for one in models]} and not "
             f"{self._server.served_model!r}: start it with --served-model-name, or set "
-            "vllm.served_model to a model that it serves"
+            "vllm.served_model to a model that it serves",
         )
 
     def _refuse_too_long(self, contexts: Sequence[Sequence[int]]) -> None:
@@ -149,11 +150,12 @@ class VllmSampler:
         gap = float((own_N - served_N).abs().mean())
         if not gap <= self._server.max_log_prob_gap:
             raise VllmError(
+                "other-log-probabilities",
                 f"the server's log-probabilities are {gap:.3g} nats per token away from the "
                 f"policy's, and may be {self._server.max_log_prob_gap:g} (vllm.max_log_prob_gap): "
                 "it serves another model than this one, has not loaded the weights that were "
                 "sent, or reports them before the temperature (start it with --logprobs-mode "
-                "processed_logprobs)"
+                "processed_logprobs)",
             )
 
 

@@ -65,8 +65,9 @@ class ServedWeights:
         # What is cached of contexts was computed with the weights before.
         if self._client.post("/reset_prefix_cache", {}).get("success") is not True:
             raise VllmError(
+                "shared-server",
                 "the server could not clear its prefix cache, so it is serving another run's "
-                "requests: give each run its own server"
+                "requests: give each run its own server",
             )
         self._name_version(digest)
         self._fingerprint, self._digest = fingerprint, digest
@@ -85,8 +86,9 @@ class ServedWeights:
             self._client.post("/collective_rpc", {"method": "reload_weights", "kwargs": kwargs})
         except VllmError as error:
             raise VllmError(
+                "weights-not-loaded",
                 f"the server did not load the weights, and is of no use until it is started again: "
-                f"start it with this run's model, for another has other shapes ({error})"
+                f"start it with this run's model, for another has other shapes ({error})",
             ) from error
 
     def _write(self) -> tuple[Path, str]:
@@ -111,9 +113,10 @@ class ServedWeights:
         held = self._client.get("/weight_info").get("weight_version")
         if held != self._digest:
             raise VllmError(
+                "other-weights",
                 f"the server holds weights {held!r}, and {self._digest!r} were sent: it was "
                 "restarted, or another run sent its own. Use one server per run, and start this "
-                "run again from its last state"
+                "run again from its last state",
             )
 
 
