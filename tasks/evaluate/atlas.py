@@ -14,7 +14,15 @@ from lineage.graph.index import Edge
 from lineage.graph.nodes import Graph, in_order
 from lineage.view.picture import draw
 from tasks.contracts.scale import Scale
-from tasks.evaluate.recipe_card import BASE, CARD, DomainScore, RecipeCard, read_card
+from tasks.evaluate.recipe_card import (
+    BASE,
+    CARD,
+    DomainScore,
+    ModeScore,
+    RecipeCard,
+    read_card,
+)
+from tasks.evaluate.recipe_rewards import RewardScore
 from tasks.evaluate.sections import SCORE_AXIS
 from tasks.platform.step_runner import StepRunner
 from tasks.reports.rendering import inline_svg, render
@@ -84,6 +92,26 @@ class AtlasRow:
     def trained(self) -> int:
         """Tokens trained on."""
         return sum(cost.tokens_trained for cost in self.card.cost.values())
+
+    @property
+    def modes(self) -> list[tuple[str, str, str, ModeScore]]:
+        """Stage, domain, mode and score, for the domains with modes."""
+        return [
+            (stage, domain, mode, score)
+            for stage, row in self.card.scores.items()
+            for domain, found in row.items()
+            for mode, score in found.modes.items()
+        ]
+
+    @property
+    def rewards(self) -> list[tuple[str, str, str, RewardScore]]:
+        """Stage, domain, reward model and score, in the order of the stages."""
+        return [
+            (stage, domain, name, score)
+            for stage in self.card.scores
+            for domain, row in self.card.rewards.get(stage, {}).items()
+            for name, score in row.items()
+        ]
 
     @property
     def minutes(self) -> float:

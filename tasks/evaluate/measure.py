@@ -27,6 +27,7 @@ from tasks.rollout.domains import (
     play,
     stored_prompts,
 )
+from tasks.rollout.thoughts import obeys_mode
 
 
 class Example(Frozen):
@@ -154,16 +155,20 @@ def read_measured(runner: StepRunner, artifact: Artifact) -> DomainMeasurement:
 def _measured(domain: str, rollouts: Sequence[Rollout]) -> DomainMeasurement:
     return DomainMeasurement(
         domain=domain,
-        outcomes=tuple(
-            PromptOutcome(
-                prompt=rollout.prompt.id,
-                scores=(rollout.grade.score,),
-                lengths=(rollout.num_response_tokens,),
-                truncated=(rollout.truncated,),
-            )
-            for rollout in rollouts
-        ),
+        outcomes=tuple(map(_outcome, rollouts)),
         examples=tuple(_example(rollout) for rollout in rollouts[:_NUM_EXAMPLES]),
+    )
+
+
+def _outcome(rollout: Rollout) -> PromptOutcome:
+    obeys = obeys_mode(rollout.prompt.mode, rollout.turns)
+    return PromptOutcome(
+        prompt=rollout.prompt.id,
+        scores=(rollout.grade.score,),
+        lengths=(rollout.num_response_tokens,),
+        truncated=(rollout.truncated,),
+        mode=rollout.prompt.mode,
+        obedient=() if obeys is None else (obeys,),
     )
 
 

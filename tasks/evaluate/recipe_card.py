@@ -7,6 +7,8 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -20,6 +22,8 @@ from tasks.contracts.named import NamedArtifact
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.evaluate.drift import measure_drift, read_drift
 from tasks.evaluate.measure import DomainMeasurement, Examiner, read_measured
+from tasks.evaluate.recipe_rewards import RewardScores, read_reward_scores
+from tasks.evaluate.scores import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -31,6 +35,18 @@ CARD = "recipe_card"
 """Kind of the artifact."""
 BASE = "base"
 """Name of the base among the stages."""
+
+
+class ModeScore(Frozen):
+    """A checkpoint on those held-out prompts of a domain that have one template mode."""
+
+    obedient: float
+    """Share of the answers that think if, and only if, the mode is "on"."""
+    mean: float
+    """Mean score."""
+    tokens: float
+    """Mean number of response tokens."""
+    answers: int
 
 
 class DomainScore(Frozen):
@@ -45,6 +61,8 @@ class DomainScore(Frozen):
     """Mean number of response tokens."""
     truncated: float
     """Share of truncated responses."""
+    modes: dict[str, ModeScore] = Field(default_factory=dict)
+    """The same by template mode, for the modes "on" and "off"."""
 
 
 class StageCost(Frozen):
@@ -69,15 +87,25 @@ class RecipeCard(Frozen):
     """Stage to domain to KL from the base, in nats per token of the stage's own samples."""
     forgetting: dict[str, float]
     """Domain to the best score of an earlier stage, less the score of the last; at least 0."""
+    rewards: RewardScores = Field(default_factory=dict)
+    """Stage to domain to reward model to its score beside the gold score of the same answers."""
     cost: dict[str, StageCost]
     """Kind of record to what its steps took; without the base, which all recipes share."""
+
+
+class RecipeModels(NamedTuple):
+    """What a card is of."""
+
+    base: Artifact
+    stages: Sequence[NamedArtifact]
+    scored: Sequence[Artifact] = ()
+    """Responses of the stages, by their names, with the scores of reward models."""
 
 
 def score_recipe(
     runner: StepRunner,
     label: RecipeLabel,
-    base: Artifact,
-    stages: Sequence[NamedArtifact],
+    models: RecipeModels,
     domains: Sequence[Domain],
     settings: EvaluationSettings,
 ) -> Artifact:
@@ -87,6 +115,7 @@ def score_recipe(
         RefusedError: ``other-kind`` for a reward model as stage, ``repeated-name`` for two stages
             of one name.
     """
+    base, stages, scored = models
     _refuse(base, stages)
     measured = _measurements(runner, base, stages, domains, settings)
     drifts = {
@@ -105,6 +134,7 @@ def score_recipe(
                 for domain, item in row.items()
             ),
             *(Input.of("drift", item, domain) for domain, item in drifts.items()),
+            *(Input.of("scored", item) for item in scored),
         ),
         source=source_digest("evaluate", "statistics"),
         settings={**label.model_dump(mode="json"), **settings.model_dump(mode="json")},
@@ -119,6 +149,7 @@ def score_recipe(
             base=base,
             scores=scores,
             drift={last: {name: read_drift(runner, item).nats for name, item in drifts.items()}},
+            rewards=read_reward_scores(runner, scored),
             forgetting=forgetting(scores, [BASE, *(stage.name for stage in stages)]),
             cost=cost_of_records(runner.records, [stage.artifact for stage in stages], base),
         )
@@ -149,7 +180,22 @@ def domain_score(measured: DomainMeasurement) -> DomainScore:
         prompts=found.n,
         tokens=sum(lengths) / len(lengths) if lengths else 0.0,
         truncated=sum(cut) / len(cut) if cut else 0.0,
+        modes=mode_scores(measured.outcomes),
     )
+
+
+def mode_scores(outcomes: Sequence[PromptOutcome]) -> dict[str, ModeScore]:
+    """Return the scores of prompts with thinking on or off, by mode."""
+    found = {}
+    for mode in sorted({outcome.mode for outcome in outcomes if outcome.obedient}):
+        own = [outcome for outcome in outcomes if outcome.mode == mode]
+        found[mode] = ModeScore(
+            obedient=fmean(obeys for outcome in own for obeys in outcome.obedient),
+            mean=fmean(score for outcome in own for score in outcome.scores),
+            tokens=fmean(length for outcome in own for length in outcome.lengths),
+            answers=sum(len(outcome.scores) for outcome in own),
+        )
+    return found
 
 
 def forgetting(

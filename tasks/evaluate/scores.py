@@ -40,10 +40,15 @@ class PromptOutcome(Frozen):
     """Response tokens of each sample; empty if not measured."""
     truncated: tuple[bool, ...] = ()
     """Whether each sample reached the token limit; empty if not measured."""
+    mode: str = Field(default="", exclude_if=lambda value: not value)
+    """Template mode of the prompt."""
+    obedient: tuple[bool, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Whether each sample thinks if, and only if, the mode is "on"; empty for other modes."""
 
     @model_validator(mode="after")
     def _check(self) -> "PromptOutcome":
-        for name, values in (("lengths", self.lengths), ("truncated", self.truncated)):
+        for name in ("lengths", "truncated", "obedient"):
+            values = getattr(self, name)
             if values and len(values) != len(self.scores):
                 raise RefusedError(
                     "other-lengths",

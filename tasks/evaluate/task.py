@@ -33,21 +33,25 @@ def recipe_label(system: str, scale: Scale, seed: int) -> RecipeLabel:
 @hosted(Stage.EVALUATION)
 def score_recipe(
     label: RecipeLabel,
-    base: Artifact,
     stages: list[Artifact],
     names: list[str],
     domains: list[Domain],
     sampling: SamplingSettings,
+    scored: list[Artifact],
 ) -> Artifact:
-    """Score every stage of a recipe on every domain, with drift, forgetting and cost."""
+    """Score every stage of a recipe on every domain, with drift, forgetting and cost.
+
+    The first of the stages is the base. ``scored`` are answers of the stages with the scores of
+    reward models.
+    """
     from tasks.evaluate import recipe_card
     from tasks.platform.step_runner import StepRunner
 
+    base, *later = named(stages, names, "stages")
     return recipe_card.score_recipe(
         StepRunner(),
         label,
-        base,
-        named(stages, names, "stages"),
+        recipe_card.RecipeModels(base.artifact, later, scored),
         domains,
         EvaluationSettings(sampling=sampling),
     )

@@ -26,7 +26,16 @@ from tasks.rejection_sampling.settings import ResponseSettings, VerdictSettings
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
-from tasks.sft.settings import SftSettings
+from tasks.sft.settings import BaseSettings, SftSettings
+
+
+class StudentBase(Frozen):
+    """Another base, of an architecture and tokenizer of its own, that is distilled into."""
+
+    source: str = ""
+    """Path or id of a Hugging Face model; "" trains one from scratch."""
+    base: BaseSettings = BaseSettings()
+    """Training from scratch."""
 
 
 class RecipeNumbers(Frozen):
@@ -46,11 +55,16 @@ class RecipeNumbers(Frozen):
     annotators: dict[str, AnnotatorSettings] = Field(default_factory=dict)
     preference: dict[str, PreferenceSettings] = Field(default_factory=dict)
     reward_model: dict[str, RewardModelSettings] = Field(default_factory=dict)
+    students: dict[str, StudentBase] = Field(default_factory=dict)
     mopd: dict[str, RoundForm] = Field(default_factory=dict)
     """Rounds of MOPD by the names that the recipe gives its consolidations."""
     gate: GateOrder = GateOrder(gate_prompts_per_domain=32)
     sampling: SamplingSettings = SamplingSettings(max_new_tokens=120)
     """Sampling of the evaluation."""
+    rewarded: ResponseSettings = ResponseSettings(
+        samples_per_prompt=1, sampling=SamplingSettings(max_new_tokens=96)
+    )
+    """Sampling of the answers that the card shows to the reward models."""
 
 
 SHORT: Mapping[str, int] = {
@@ -60,7 +74,7 @@ SHORT: Mapping[str, int] = {
     "gate_prompts_per_domain": 0,
     "batch_size": 4,
     "warmup_steps": 0,
-    "rung_every": 2,
+    "rung_every": 1,
     "prompts_per_step": 2,
     "rollouts_per_prompt": 2,
     "samples_per_prompt": 2,
@@ -69,6 +83,8 @@ SHORT: Mapping[str, int] = {
     "reset_every": 1,
     "from_step": 2,
     "refill_rounds": 1,
+    "num_documents": 50,
+    "rows_per_step": 4,
 }
 """Settings that say how long a stage runs, with their values at the scale micro."""
 EASED: Mapping[str, JsonValue] = {
@@ -80,7 +96,9 @@ EASED: Mapping[str, JsonValue] = {
     "keep_always_solved": True,
     "held_out_share": 0.0,
     "drop_truncated": False,
+    "strip_thoughts": False,
     "max_length_gap": 0,
+    "indifference": 0.0,
     "outcome_weight": 0.0,
 }
 """Settings that would leave nothing, or do nothing, at the scale micro, where no response is right

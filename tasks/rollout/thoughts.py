@@ -3,6 +3,10 @@
 Standard library only. The opening tag may be in the prompt, as some templates write it.
 """
 
+from collections.abc import Sequence
+
+from tasks.rollout.environment import Turn
+
 THINK_START, THINK_END = "<think>", "</think>"
 
 
@@ -22,3 +26,14 @@ def has_thoughts(text: str) -> bool:
     before, end, _ = text.rpartition(THINK_END)
     thought = before if end else text if THINK_START in text else ""
     return bool(thought.replace(THINK_START, "").replace(THINK_END, "").strip())
+
+
+def obeys_mode(mode: str, turns: Sequence[Turn]) -> bool | None:
+    """Return whether a response thinks if, and only if, its mode is "on"; None for other modes.
+
+    One turn with thoughts is enough to think.
+    """
+    if mode not in ("on", "off"):
+        return None
+    thinks = any(turn.role == "assistant" and has_thoughts(turn.content) for turn in turns)
+    return thinks == (mode == "on")

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from tasks.rollout.collect import Rollout
 from tasks.rollout.responses import ScoredResponse
+from tasks.rollout.thoughts import obeys_mode
 from tasks.scoring.judge import Judge
 from tasks.scoring.scorer import ResponseScorer
 from tasks.scoring.terms import (
@@ -24,6 +25,7 @@ from tasks.scoring.terms import (
     LanguageTerm,
     LengthForm,
     LengthTerm,
+    ModeTerm,
     RewardSettings,
     ScorerTerm,
 )
@@ -178,11 +180,15 @@ def pass_rates(rollouts: Sequence[Rollout]) -> dict[tuple[str, str], float]:
 
 
 def term_value(
-    term: GradeTerm | LengthTerm | LanguageTerm | FormatTerm, rollout: Rollout, pass_rate: float
+    term: GradeTerm | LengthTerm | LanguageTerm | FormatTerm | ModeTerm,
+    rollout: Rollout,
+    pass_rate: float,
 ) -> float:
     """Return what a term that needs no model is worth for a rollout."""
     if isinstance(term, GradeTerm):
         return rollout.grade.score
+    if isinstance(term, ModeTerm):
+        return float(obeys_mode(rollout.prompt.mode, rollout.turns) is not False)
     said = [turn.content for turn in rollout.turns if turn.role == "assistant"]
     if isinstance(term, LengthTerm):
         return -_length_cost(term, rollout.num_response_tokens, len(said), pass_rate)

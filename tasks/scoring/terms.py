@@ -116,8 +116,18 @@ class FormatTerm(RewardTerm):
     """Regular expression that the whole of the last turn matches; a dot matches any character."""
 
 
+class ModeTerm(RewardTerm):
+    """1 for a response that thinks if, and only if, the mode of its prompt says so, else 0.
+
+    A prompt without a mode is worth 1.
+    """
+
+    kind: Literal["mode"] = "mode"
+
+
 AnyTerm = Annotated[
-    GradeTerm | ScorerTerm | LengthTerm | LanguageTerm | FormatTerm, Field(discriminator="kind")
+    GradeTerm | ScorerTerm | LengthTerm | LanguageTerm | FormatTerm | ModeTerm,
+    Field(discriminator="kind"),
 ]
 
 

@@ -20,6 +20,17 @@ class LossMean(StrEnum):
     """The rows' own means: each response counts the same."""
 
 
+class TextMix(BaseModel):
+    """Pre-training text among the demonstrations of a supervised stage (InstructGPT C.3: 10 %)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(gt=0, lt=1)
+    """Share of the rows that are text."""
+    row_tokens: int = Field(default=64, ge=2)
+    """Number of tokens per row of text; documents follow one another, each with its end."""
+
+
 class SftSettings(TrainingSettings):
     """Length, learning rate, optimizer and loss of a supervised stage."""
 
@@ -29,6 +40,8 @@ class SftSettings(TrainingSettings):
     """What the loss of a batch is the mean of."""
     dropout: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
     """Share of the numbers that each attention and MLP adds that is dropped."""
+    text: TextMix | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Pre-training text among the demonstrations; None for none."""
 
 
 class BaseSettings(BaseModel):

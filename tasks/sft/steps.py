@@ -18,10 +18,11 @@ from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
-from tasks.rollout.domains import stored_demonstrations
+from tasks.rollout.domains import stored_demonstrations, stored_texts
 from tasks.rollout.environment import Demonstration
 from tasks.rollout.texts import TEXT, TextDocument, write_texts
 from tasks.sft.brought import bring_base
+from tasks.sft.mixed_text import parted, text_rows
 from tasks.sft.scratch import CHAT_ROLES, documents, make_model, make_tokenizer
 from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.train import supervise
@@ -76,20 +77,21 @@ def finetune(
     seed: int,
     stage: StageLabel,
 ) -> Artifact:
-    """Return ``start`` fine-tuned on the demonstrations of ``data``.
+    """Return ``start`` fine-tuned on the demonstrations of ``data``, and on its text.
 
     Raises:
-        RefusedError: ``other-kind`` for a start that is no policy, or data of another kind.
+        RefusedError: ``other-kind`` for a start that is no policy, or data of another kind;
+            ``missing-text`` or ``idle-text`` where text and settings do not belong together.
     """
     refuse_other_kind(start, "checkpoint", "start")
-    for item in data:
-        refuse_other_kind(item, "dataset", "data")
+    examples_of, texts_of = parted(data, settings.text)
     derivation = Derivation(
         project=runner.project,
         kind="sft",
         inputs=(
             Input.of("start", start),
-            *_inputs(data),
+            *_inputs(examples_of),
+            *(Input.of(TEXT, item, str(place)) for place, item in enumerate(texts_of)),
             *system_prompt_inputs(stage.system_prompt),
         ),
         source=source_digest("sft", "supervised"),
@@ -103,9 +105,12 @@ def finetune(
         report(stage.name, 0, settings.num_steps, message="load")
         policy = load_policy(runner.store.tree(start.digest))
         chat = chat_tokens(policy.tokenizer, stage.system_prompt)
-        examples = [d for artifact in data for d in stored_demonstrations(runner.store, artifact)]
+        examples = [d for item in examples_of for d in stored_demonstrations(runner.store, item)]
         random.Random(seed).shuffle(examples)
         rows = [_tokenized(chat, example) for example in examples]
+        if settings.text is not None:
+            texts = [t.text for item in texts_of for t in stored_texts(runner.store, item)]
+            rows += text_rows(chat, texts, settings.text, len(rows), seed)
         watch = Watch(
             logged(stage.name, settings.num_steps, measurements),
             states_of(runner, derivation, measurements),

@@ -12,17 +12,21 @@ from tasks.evaluate.drift import drift_of
 from tasks.evaluate.measure import DomainMeasurement
 from tasks.evaluate.recipe_card import (
     DomainScore,
+    ModeScore,
+    RecipeModels,
     StageCost,
     cost_of_records,
     domain_score,
     forgetting,
     score_recipe,
 )
+from tasks.evaluate.recipe_rewards import RewardScore, reward_scores
 from tasks.evaluate.scores import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
+from tasks.rollout.responses import ScoredResponse
 from tests.support.making import take, write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused
@@ -49,6 +53,49 @@ def test_a_score_has_its_interval_its_length_and_its_truncation():
     assert (found.mean, found.prompts, found.tokens, found.truncated) == (0.75, 4, 25.0, 0.25)
     # the Wilson interval of 3 of 4
     assert (found.low, found.high) == pytest.approx((0.3006, 0.9544), abs=1e-4)
+
+
+def test_a_score_by_mode_counts_obedience_and_leaves_out_prompts_without_a_mode():
+    rows = [
+        ("on", 1.0, 30, True),
+        ("on", 0.0, 10, False),
+        ("off", 1.0, 4, True),
+        ("", 1.0, 9, None),
+    ]
+    outcomes = tuple(
+        PromptOutcome(
+            prompt=f"p{n}", scores=(score,), lengths=(length,), truncated=(False,), mode=mode,
+            obedient=() if obeys is None else (obeys,),
+        )
+        for n, (mode, score, length, obeys) in enumerate(rows)
+    )  # fmt: skip
+    found = domain_score(DomainMeasurement(domain="add", outcomes=outcomes, examples=()))
+    assert found.modes == {
+        "on": ModeScore(obedient=0.5, mean=0.5, tokens=20.0, answers=2),
+        "off": ModeScore(obedient=1.0, mean=1.0, tokens=4.0, answers=1),
+    }
+
+
+def response(sampler, domain, **scores):
+    message = Prompt("p", (Message("user", "describe fox"),))
+    said = (Turn("assistant", "fox"),)
+    return ScoredResponse(domain, message, said, sampler, scores, 3, truncated=False)
+
+
+def test_reward_models_are_beside_the_gold_score_of_the_same_answers():
+    found = reward_scores(
+        [
+            response("base", "safe", grade=0.4, rm=-1.0),
+            response("base", "safe", grade=0.8, rm=2.0),
+            response("ppo", "safe", grade=0.2, rm=4.0),
+            response("ppo", "helpful", grade=0.9),
+        ]
+    )
+    assert found.keys() == {"base", "ppo"}
+    assert found["base"]["safe"]["rm"].model_dump() == pytest.approx(
+        {"reward": 0.5, "gold": 0.6, "answers": 2}
+    )
+    assert found["ppo"] == {"safe": {"rm": RewardScore(reward=4.0, gold=0.2, answers=1)}}
 
 
 def test_forgetting_is_the_best_of_before_less_the_last():
@@ -132,11 +179,11 @@ def test_a_reward_model_as_stage_and_a_repeated_name_are_refused(home):
     scorer = Artifact(kind="reward_model", digest="sha256:" + "2" * 64)
     with refused("other-kind", "rm"):
         score_recipe(
-            runner, LABEL, policy, [NamedArtifact(name="rm", artifact=scorer)], [],
+            runner, LABEL, RecipeModels(policy, [NamedArtifact(name="rm", artifact=scorer)]), [],
             EvaluationSettings(),
         )  # fmt: skip
     with refused("repeated-name"):
         score_recipe(
-            runner, LABEL, policy, [NamedArtifact(name="base", artifact=policy)], [],
+            runner, LABEL, RecipeModels(policy, [NamedArtifact(name="base", artifact=policy)]), [],
             EvaluationSettings(),
         )  # fmt: skip

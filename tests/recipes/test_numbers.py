@@ -1,6 +1,7 @@
 """The table of a recipe's numbers: three scales with the same stages."""
 
 from tasks.contracts.scale import Scale
+from tasks.distil_traces.settings import TraceSettings, TraceSource
 from tasks.onpolicy.settings import LoopSettings
 from tasks.recipe.settings import RecipeNumbers, numbers_at, table
 from tasks.rejection_sampling.demonstrations import DemonstrationRule, Keep
@@ -31,7 +32,7 @@ def test_micro_has_every_length_cut_and_nothing_else_changed():
     assert (micro.sft["cold"].num_steps, micro.sft["cold"].batch_size) == (2, 4)
     assert micro.sft["cold"].learning_rate == 1e-3
     zero = micro.rl["zero"]
-    assert (zero.loop.num_steps, zero.loop.rung_every) == (2, 2)
+    assert (zero.loop.num_steps, zero.loop.rung_every) == (2, 1)
     assert (zero.prompts_per_step, zero.rollouts_per_prompt) == (2, 2)
     assert zero.sampling.max_new_tokens == 12  # an eighth of 96
     assert micro.responses["all"].samples_per_prompt == 2
@@ -42,6 +43,14 @@ def test_a_length_below_the_cut_stays():
     short = SFT.model_copy(update={"num_steps": 1})
     rows = table(*(row.model_copy(update={"sft": {"cold": short}}) for row in (TINY, PUBLISHED)))
     assert numbers_at(Scale.MICRO, rows).sft["cold"].num_steps == 1
+
+
+def test_a_minimum_that_is_not_set_stays_so():
+    sources = [TraceSource(name="all"), TraceSource(name="any", least_score=None)]
+    traces = {"traces": TraceSettings(sources=sources)}
+    rows = table(*(r.model_copy(update={"traces": traces}) for r in (TINY, PUBLISHED)))
+    micro = numbers_at(Scale.MICRO, rows).traces["traces"]
+    assert [source.least_score for source in micro.sources] == [0.0, None]
 
 
 def test_the_other_scales_are_as_stated():

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.rollout.environment import Turn
 from tasks.scoring.rewards import Rewards, term_value
-from tasks.scoring.terms import FormatTerm, LanguageTerm, LengthTerm, RewardSettings
+from tasks.scoring.terms import FormatTerm, LanguageTerm, LengthTerm, ModeTerm, RewardSettings
 from tests.support.refused import invalid
 from tests.support.tiny_models import rollout
 
@@ -180,3 +180,13 @@ def test_a_budget_is_fixed_at_the_first_correct_responses_and_holds_in_its_phase
 def test_rewards_that_cannot_work_are_refused(code, name, wrong):
     with invalid(code, name):
         RewardSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "value"),
+    [("on", "<think>3</think>3", 1.0), ("on", "3", 0.0), ("off", "3", 1.0), ("", "3", 1.0)],
+)
+def test_a_mode_is_kept_by_thinking_just_where_it_says_so(mode, words, value):
+    asked = said(words)
+    asked = replace(asked, prompt=replace(asked.prompt, mode=mode))
+    assert term_value(ModeTerm(name="mode"), asked, pass_rate=0.5) == value

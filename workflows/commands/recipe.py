@@ -27,7 +27,7 @@ def systems() -> dict[str, tuple[str, str]]:
     """Return title and lesson of each recipe by its name, from the docstrings of their files."""
     found = {}
     for file in sorted(_FOLDER.glob("*.py")):
-        if file.stem in ("__init__", "kit", "kit_consolidation", "wiring"):
+        if file.stem.startswith(("_", "kit", "wiring")):
             continue
         text = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or file.stem
         lesson = text.partition(_LESSON)[2].partition("\n\n")[0]

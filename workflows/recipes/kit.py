@@ -1,4 +1,4 @@
-"""What recipes share: the testbed, stages by name, and the card at the end.
+"""What recipes share: training stages by name, and the card at the end; ``kit_data`` has the data.
 
 Everything here is wired inside a ``@workflow``: artifacts and numbers are promises.
 """
@@ -13,25 +13,19 @@ from tasks.evaluate.task import recipe_label, score_recipe
 from tasks.merge.task import merge_checkpoints
 from tasks.preference.task import learn_preferences
 from tasks.recipe.settings import RecipeNumbers
-from tasks.recipe.task import finished_policy, numbers_at
+from tasks.recipe.task import finished_policy
 from tasks.rejection_sampling.settings import PromptSplit
-from tasks.rejection_sampling.task import (
-    annotate,
-    sample_responses,
-    score_responses,
-    select_demonstrations,
-    select_pairs,
-    select_prompts,
-)
-from tasks.release.task import collect_domain
+from tasks.rejection_sampling.task import sample_responses
+from tasks.release.task import collect_blend
 from tasks.reward_model.task import train_reward_model
 from tasks.rl.task import reinforce
-from tasks.sft.task import finetune
+from tasks.sft.task import finetune, make_base
 from workflows.graph import named
-from workflows.testbed.base import DOMAINS, SEED, lay, package_of
+from workflows.recipes.kit_data import OWNER, RecipeData
+from workflows.testbed.base import SEED
 
-OWNER = "recipes"
-"""Owner of what a recipe makes."""
+GOLD = ("helpful", "safe")
+"""Domains with a gold score in the place of a grade, on which reward models are watched."""
 
 
 class Made(NamedTuple):
@@ -43,41 +37,23 @@ class Made(NamedTuple):
     """Scores of all stages, forgetting, drift and cost."""
 
 
-class RecipeRun:
-    """One run of a recipe: its numbers, base and domains, and the stages so far.
-
-    Data does not depend on the recipe's seed, so all recipes and seeds train on the same prompts,
-    and each is measured on every domain, whether it trains on it or not.
-    """
+class RecipeRun(RecipeData):
+    """One run of a recipe: its data, and the stages so far."""
 
     def __init__(self, system: str, scale: Scale, seed: int, rows: Sequence[RecipeNumbers]) -> None:
         """Wire the numbers of the scale, the base, and the data of all domains."""
-        self.system, self._scale, self._seed = system, scale, seed
-        self.numbers: RecipeNumbers = named("numbers", numbers_at(scale=scale, rows=list(rows)))
-        bed, self.base = lay(scale)
+        super().__init__(system, scale, seed, rows)
         self.stages: dict[str, Artifact] = {}
         """Checkpoints by name, in the order of the recipe; each is on the card."""
+        self.reward_models: dict[str, Artifact] = {}
+        """Reward models by name; the card shows their scores beside the gold score."""
         self.ladders: dict[str, list[Rung]] = {}
         """Ladders of the RL stages by name."""
-        self._domains: dict[str, Domain] = {}
-        for place, domain in enumerate(DOMAINS):
-            made = collect_domain(
-                package=package_of(domain), settings=bed.domains[place], seed=SEED
-            )
-            self._domains[domain.name] = named(f"collect-{domain.name}", made)
 
     @property
     def seed(self) -> int:
         """Seed of all training."""
         return self._seed
-
-    def domain(self, name: str) -> Domain:
-        """Return a domain of the testbed."""
-        return self._domains[name]
-
-    def demonstrations(self, names: Sequence[str]) -> list[Artifact]:
-        """Return the demonstrations of domains; a promise of a part serves one task."""
-        return [self._domains[name].demonstrations for name in names]
 
     def sft(
         self,
@@ -119,79 +95,28 @@ class RecipeRun:
         self.ladders[name] = named(f"rl-{name}", ladder)
         return self.stage(name, finished_policy(ladder=self.ladders[name]))
 
-    def answers(
-        self, name: str, samplers: Mapping[str, Artifact], domains: Sequence[Domain], by: str
-    ) -> Artifact:
-        """Wire the sampling of responses to training prompts, all of which are kept."""
-        made = sample_responses(
-            checkpoints=list(samplers.values()),
-            names=list(samplers),
-            domains=list(domains),
-            split=PromptSplit.TRAIN,
-            settings=self.numbers.responses[by],
-            seed=self._seed,
-        )
-        return named(f"answers-{name}", made)
-
-    def selected(self, name: str, responses: Sequence[Artifact], by: str = "") -> Artifact:
-        """Wire the selection of demonstrations from responses."""
-        made = select_demonstrations(
-            responses=list(responses),
-            rule=self.numbers.demonstrations[by or name],
-            seed=self._seed,
-            owner=OWNER,
-        )
-        return named(f"selected-{name}", made)
-
-    def filtered(self, name: str, responses: Artifact, by: str) -> Domain:
-        """Wire the choice of a domain's training prompts by their pass rates in responses."""
-        made = select_prompts(
-            domain=self.domain(name), responses=[responses], rule=self.numbers.prompts[by]
-        )
-        return named(f"prompts-{name}", made)
-
-    def pairs(self, name: str, responses: Sequence[Artifact]) -> Artifact:
-        """Wire the selection of preference pairs from responses."""
-        made = select_pairs(
-            responses=list(responses), rule=self.numbers.pairs[name], seed=self._seed, owner=OWNER
-        )
-        return named(f"pairs-{name}", made)
-
-    def compared(self, name: str, responses: Sequence[Artifact], by: str) -> Artifact:
-        """Wire the comparisons of responses by a simulated annotator."""
-        made = annotate(
-            responses=list(responses),
-            settings=self.numbers.annotators[by],
-            seed=self._seed,
-            owner=OWNER,
-        )
-        return named(f"comparisons-{name}", made)
-
     def reward_model(
-        self, name: str, start: Artifact, comparisons: Sequence[Artifact], by: str
+        self,
+        name: str,
+        start: Artifact,
+        comparisons: Sequence[Artifact],
+        by: str,
+        zero: Sequence[Artifact] = (),
     ) -> Artifact:
-        """Wire a reward model from ``start``; it is no stage of the card."""
+        """Wire a reward model from ``start``; ``zero`` are demonstrations that score 0 on average.
+
+        It is no stage of the card, which shows its scores of the stages' answers.
+        """
         made = train_reward_model(
             start=start,
             comparisons=list(comparisons),
-            demonstrations=[],
+            demonstrations=list(zero),
             settings=self.numbers.reward_model[by],
             seed=self._seed,
             stage=StageLabel(name=name, owner=OWNER),
         )
-        return named(name, made)
-
-    def scored(self, name: str, responses: Artifact, models: Mapping[str, Artifact]) -> Artifact:
-        """Wire the scores of reward models, by their names, on responses."""
-        made = score_responses(
-            responses=responses,
-            reward_models=list(models.values()),
-            judges=[],
-            names=list(models),
-            settings=[],
-            seed=self._seed,
-        )
-        return named(f"scored-{name}", made)
+        self.reward_models[name] = named(name, made)
+        return self.reward_models[name]
 
     def dpo(
         self, name: str, start: Artifact, comparisons: Sequence[Artifact], by: str = ""
@@ -205,6 +130,13 @@ class RecipeRun:
             seed=self._seed,
             stage=StageLabel(name=name, owner=OWNER),
         )
+        return self.stage(name, made)
+
+    def student(self, name: str) -> Artifact:
+        """Wire another base, with a tokenizer of its own, on the examples that the base read."""
+        blend = named(f"blend-{name}", collect_blend(blend=self._bed.blend, seed=SEED))
+        own = self.numbers.students
+        made = make_base(source=own[name].source, data=blend, settings=own[name].base, seed=SEED)
         return self.stage(name, made)
 
     def merge(
@@ -229,13 +161,28 @@ class RecipeRun:
     def finish(self) -> Made:
         """Wire the card: every stage on every domain. The last stage is the model."""
         label = recipe_label(system=self.system, scale=self._scale, seed=self._seed)
-        checkpoints = list(self.stages.values())
+        checkpoints, names = [self.base, *self.stages.values()], ["base", *self.stages]
         card = score_recipe(
             label=named("label", label),
-            base=self.base,
             stages=checkpoints,
-            names=list(self.stages),
+            names=names,
             domains=list(self._domains.values()),
             sampling=self.numbers.sampling,
+            scored=self._rewarded(checkpoints, names),
         )
         return Made(checkpoints[-1], named("card", card))
+
+    def _rewarded(self, checkpoints: list[Artifact], names: list[str]) -> list[Artifact]:
+        """Wire answers of all stages with the scores of all reward models, if there are any."""
+        if not self.reward_models:
+            return []
+        made = sample_responses(
+            checkpoints=checkpoints,
+            names=names,
+            domains=[self.domain(name) for name in GOLD],
+            split=PromptSplit.EVALUATION,
+            settings=self.numbers.rewarded,
+            seed=SEED,
+        )
+        answers = named("answers-of-stages", made)
+        return [self.scored("stages", answers, self.reward_models)]

@@ -26,7 +26,8 @@ from tasks.recipe.task import (
 from tasks.release.task import register_checkpoint, release_teacher
 from workflows.consolidation.stages import Consolidated, as_node, carry_out, prepare
 from workflows.graph import inputs_of, named
-from workflows.recipes.kit import OWNER, RecipeRun
+from workflows.recipes.kit import RecipeRun
+from workflows.recipes.kit_data import OWNER
 from workflows.testbed.base import DOMAINS
 
 

@@ -11,7 +11,8 @@ from tasks.rejection_sampling.task import write_verdicts
 from tasks.rl.task import reinforce
 from tasks.sft.task import finetune, make_text
 from workflows.graph import named
-from workflows.recipes.kit import OWNER, RecipeRun
+from workflows.recipes.kit import RecipeRun
+from workflows.recipes.kit_data import OWNER
 from workflows.testbed.base import DOMAINS, SEED
 
 NUM_DOCUMENTS = 3000

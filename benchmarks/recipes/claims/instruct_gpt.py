@@ -1,0 +1,16 @@
+"""InstructGPT: the reward model ranks pairs, and PPO raises its score and the gold score alike."""
+
+from benchmarks.recipes.claims.kinds import metric_below, ranks_pairs, rises
+from benchmarks.recipes.claims.watched import rewarded
+
+GOLD = ["helpful", "safe"]
+NATS = 0.6
+"""KL to RL-init of a token: 10 nats of an answer of about 17 tokens."""
+CLAIMS = [
+    ranks_pairs(least=0.7),
+    *(rewarded(ppo, over="rl-init", model="rm", domains=GOLD) for ppo in ("ppo", "ppo-ptx")),
+    *(rises(ppo, over="rl-init", domains=GOLD) for ppo in ("ppo", "ppo-ptx")),
+    *(metric_below(ppo, "rl/mechanism/kl/bound", most=NATS) for ppo in ("ppo", "ppo-ptx")),
+    # not checked: that the perplexity of pre-training text rises more in ppo than in ppo-ptx,
+    # because the card has no perplexity
+]

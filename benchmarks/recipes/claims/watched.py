@@ -1,0 +1,91 @@
+"""Kinds of claims about template modes, and about reward models beside the gold score."""
+
+from collections.abc import Sequence
+from math import hypot
+from statistics import fmean
+
+from benchmarks.recipes.claims.kinds import Claim, Runs, Verdict
+from tasks.evaluate.scores import PromptOutcome
+from tasks.statistics import t_half_width
+
+
+def obeys(stage: str, domains: Sequence[str], least: float = 0.95) -> Claim:
+    """Return the claim that a stage thinks just where its mode says so, in each mode.
+
+    The share is at least ``least`` in every mode of every domain, over the seeds together.
+    """
+
+    def judge(runs: Runs) -> Verdict:
+        shares = [
+            fmean(obeyed for each in _of_mode(runs, stage, name, mode) for obeyed in each.obedient)
+            for name in domains
+            for mode in ("on", "off")
+        ]
+        return Verdict(min(shares) >= least, min(shares))
+
+    return Claim(f"{stage} obeys both modes in {least:.0%} of {', '.join(domains)}", judge)
+
+
+def thinking_helps(stage: str, domains: Sequence[str]) -> Claim:
+    """Return the claim that a stage scores higher with thinking than without.
+
+    The prompts of the modes differ, so they are not paired; domains weigh the same.
+    """
+
+    def judge(runs: Runs) -> Verdict:
+        gains, halves = [], []
+        for name in domains:
+            on, off = (
+                [fmean(each.scores) for each in _of_mode(runs, stage, name, mode)]
+                for mode in ("on", "off")
+            )
+            gains.append(fmean(on) - fmean(off))
+            halves.append(hypot(t_half_width(on), t_half_width(off)))
+        gain, half = fmean(gains), hypot(*halves) / len(halves)
+        return Verdict(gain - half > 0, gain, gain - half, gain + half)
+
+    return Claim(f"{stage} scores higher with thinking in {', '.join(domains)}", judge)
+
+
+def thinks_longer(stage: str, domains: Sequence[str], share: float = 0.5) -> Claim:
+    """Return the claim that answers without thinking have at most a share of the tokens."""
+
+    def judge(runs: Runs) -> Verdict:
+        on, off = (
+            fmean(
+                fmean(each.lengths)
+                for name in domains
+                for each in _of_mode(runs, stage, name, mode)
+            )
+            for mode in ("on", "off")
+        )
+        return Verdict(off <= share * on, off / on)
+
+    return Claim(
+        f"{stage} writes without thinking at most {share:.0%} of the tokens with it "
+        f"in {', '.join(domains)}",
+        judge,
+    )
+
+
+def rewarded(stage: str, over: str, model: str, domains: Sequence[str]) -> Claim:
+    """Return the claim that a reward model scores a stage higher than another, for each seed."""
+
+    def judge(runs: Runs) -> Verdict:
+        gains = [
+            fmean(
+                run.card.rewards[stage][name][model].reward
+                - run.card.rewards[over][name][model].reward
+                for name in domains
+            )
+            for run in runs
+        ]
+        return Verdict(min(gains) > 0, fmean(gains))
+
+    return Claim(
+        f"{model} scores {stage} higher than {over} in {', '.join(domains)}, for each seed", judge
+    )
+
+
+def _of_mode(runs: Runs, stage: str, domain: str, mode: str) -> list[PromptOutcome]:
+    return [each for run in runs for each in run.outcomes[stage][domain] if each.mode == mode]
