@@ -1,6 +1,13 @@
 """Claims about modes and reward models, judged by hand-made runs."""
 
-from benchmarks.recipes.claims.watched import obeys, rewarded, thinking_helps, thinks_longer
+from benchmarks.recipes.claims.watched import (
+    holds_in_mode,
+    obeys,
+    rewarded,
+    rises_in_mode,
+    thinking_helps,
+    thinks_longer,
+)
 from benchmarks.recipes.evidence import Evidence
 from tasks.evaluate.recipe_rewards import RewardScore
 from tasks.evaluate.scores import PromptOutcome
@@ -58,6 +65,20 @@ def test_answers_without_thinking_are_a_share_as_long():
     found = thinks_longer("rl", ["add"]).judge([run((MOST, 60, 20), (FEW, 6, 20))])
     assert (found.holds, found.value) == (True, 0.1)
     assert not thinks_longer("rl", ["add"]).judge([run((MOST, 60, 20), (FEW, 31, 20))]).holds
+
+
+def test_a_mode_is_compared_on_its_own_prompts():
+    before, after = run((MOST, 60, 20), (FEW, 6, 20)), run((FEW, 60, 20), (MOST, 6, 20))
+    both = before.model_copy(
+        update={"outcomes": {"sft": before.outcomes["rl"], "rl": after.outcomes["rl"]}}
+    )
+    rise = rises_in_mode("rl", over="sft", domains=["add"], mode="off").judge([both])
+    assert (rise.holds, round(rise.value, 9)) == (True, 0.7)
+    assert not rises_in_mode("rl", over="sft", domains=["add"], mode="on").judge([both]).holds
+    fall = holds_in_mode("rl", beside="sft", domains=["add"], mode="on", margin=0.71)
+    assert fall.judge([both]).holds
+    near = holds_in_mode("rl", beside="sft", domains=["add"], mode="on", margin=0.69)
+    assert not near.judge([both]).holds
 
 
 def test_a_reward_rises_in_every_seed():

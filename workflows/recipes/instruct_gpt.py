@@ -27,19 +27,12 @@ from tasks.rejection_sampling.settings import ResponseSettings
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.actor_critic import PretrainingSettings, ValueSettings, ValueStart
 from tasks.rl.settings import RlSettings
-from tasks.rl.variants import (
-    ClipSettings,
-    KlEstimator,
-    KlPlace,
-    KlReference,
-    KlSettings,
-    RatioSettings,
-)
 from tasks.rollout.settings import SamplingSettings
 from tasks.scoring.terms import RewardSettings, ScorerTerm
 from tasks.sft.settings import SftSettings, TextMix
 from tasks.supervised.settings import Schedule, TrainingSettings
 from workflows.recipes.kit import GOLD, Made, RecipeRun
+from workflows.recipes.kit_ppo import clipped, kl_penalty
 
 K = 4  # stated: 4 to 9 (section 3.5)
 SHORT = SamplingSettings(max_new_tokens=96)
@@ -47,11 +40,6 @@ RANKINGS = {"rankings": AnnotatorSettings(ranking_size=K)}  # ours: the noise
 TENTH, TENTH_LONG = TextMix(share=0.1), TextMix(share=0.1, row_tokens=2048)
 """stated: 10 % (C.3), a context of 2k; ours: that it counts rows."""
 REWARD = RewardSettings(terms=[ScorerTerm(name="reward")])
-# stated: 0.02 (C.4), of each token, in the reward (equation 2)
-KL = KlSettings(coefficient=0.02, estimator=KlEstimator.K1, place=KlPlace.REWARD)
-KL_TO_INIT = KL.model_copy(update={"reference": KlReference.GIVEN})
-
-
 T = TypeVar("T", bound=TrainingSettings)
 
 
@@ -71,8 +59,8 @@ def _ppo(
         prompts_per_step=prompts,
         rollouts_per_prompt=1,
         importance=ImportanceMask(correction=Correction.NONE),
-        ratio=RatioSettings(clip=ClipSettings(low=0.2, high=0.2)),  # stated: C.4
-        kl=KL_TO_INIT,
+        ratio=clipped(0.2),  # stated: C.4
+        kl=kl_penalty(0.02),  # stated: C.4, of each token, in the reward (equation 2)
         rewards=REWARD,
         # stated: the start, no discount (C.4); ours: lambda 0.95 (not stated)
         value=ValueSettings(start=ValueStart.REWARD_MODEL, learning_rate=value_rate, gamma=1.0),

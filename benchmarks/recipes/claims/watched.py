@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from math import hypot
 from statistics import fmean
 
-from benchmarks.recipes.claims.kinds import Claim, Runs, Verdict
+from benchmarks.recipes.claims.kinds import MARGIN, Claim, Runs, Verdict
 from tasks.evaluate.scores import PromptOutcome
-from tasks.statistics import t_half_width
+from tasks.statistics import Interval, mean_of_domains, paired_difference, t_half_width
 
 
 def obeys(stage: str, domains: Sequence[str], least: float = 0.95) -> Claim:
@@ -68,6 +68,33 @@ def thinks_longer(stage: str, domains: Sequence[str], share: float = 0.5) -> Cla
     )
 
 
+def rises_in_mode(stage: str, over: str, domains: Sequence[str], mode: str) -> Claim:
+    """Return the claim that a stage scores higher than another on the prompts of one mode."""
+
+    def judge(runs: Runs) -> Verdict:
+        found = _difference(runs, stage, over, domains, mode)
+        return Verdict(found.low > 0, found.mean, found.low, found.high)
+
+    listed = ", ".join(domains)
+    return Claim(f"{stage} scores higher than {over} in {listed} in the mode {mode}", judge)
+
+
+def holds_in_mode(
+    stage: str, beside: str, domains: Sequence[str], mode: str, margin: float = MARGIN
+) -> Claim:
+    """Return the claim that a stage is not worse than another on the prompts of one mode."""
+
+    def judge(runs: Runs) -> Verdict:
+        found = _difference(runs, stage, beside, domains, mode)
+        return Verdict(found.mean >= -margin, found.mean, found.low, found.high)
+
+    return Claim(
+        f"{stage} scores at most {margin:g} lower than {beside} in {', '.join(domains)} in the "
+        f"mode {mode}",
+        judge,
+    )
+
+
 def rewarded(stage: str, over: str, model: str, domains: Sequence[str]) -> Claim:
     """Return the claim that a reward model scores a stage higher than another, for each seed."""
 
@@ -89,3 +116,18 @@ def rewarded(stage: str, over: str, model: str, domains: Sequence[str]) -> Claim
 
 def _of_mode(runs: Runs, stage: str, domain: str, mode: str) -> list[PromptOutcome]:
     return [each for run in runs for each in run.outcomes[stage][domain] if each.mode == mode]
+
+
+def _difference(runs: Runs, stage: str, other: str, domains: Sequence[str], mode: str) -> Interval:
+    """Return the mean over domains of one stage's score less another's, on one mode's prompts."""
+    return mean_of_domains(
+        [
+            paired_difference(
+                *(
+                    [each.scores for each in _of_mode(runs, which, name, mode)]
+                    for which in (stage, other)
+                )
+            )
+            for name in domains
+        ]
+    )
