@@ -70,6 +70,7 @@ class RecipeNumbers(Frozen):
 SHORT: Mapping[str, int] = {
     "num_steps": 2,
     "mopd_steps": 2,
+    "ladder_stages": 2,
     "prompts_per_domain": 2,
     "gate_prompts_per_domain": 0,
     "batch_size": 4,

@@ -11,6 +11,7 @@ from workflows.consolidation.workflow import (
     LAUNCH_PLANS,
     PRESETS,
     consolidate,
+    consolidate_refreshed,
     consolidate_reviewed,
 )
 
@@ -82,8 +83,8 @@ def test_the_approval_is_in_no_branch_and_before_all_costly_tasks():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_each_preset_is_a_launch_plan_of_both_workflows(preset):
-    for workflow in (consolidate, consolidate_reviewed):
+def test_each_preset_is_a_launch_plan_of_every_workflow(preset):
+    for workflow in (consolidate, consolidate_reviewed, consolidate_refreshed):
         plan = LAUNCH_PLANS[f"{workflow.__name__}_{preset}"]
         assert plan.workflow is workflow
         assert plan.fixed_inputs.literals == {}

@@ -59,14 +59,19 @@ USED = {
 STEPS = {
     **{team: {"evaluate", "release", "rl", "sft"} for team in teams()},
     "foundation": {"release", "sft"},
-    "consolidation": {"evaluate", "gate", "merge", "mopd", "release", "sft"},  # remedies train
+    # Remedies train, and so do teachers that climb again.
+    "consolidation": {"evaluate", "gate", "merge", "mopd", "refresh", "release", "sft"},
     "gate": {"gate"},
     "audit": {"attribution", "mopd"},
 }
 LAUNCHED = {
     **{team: {"workflow.climb"} for team in teams()},
     "foundation": {"foundation"},
-    "consolidation": {"workflow.consolidate", "workflow.consolidate_reviewed"},
+    "consolidation": {
+        "workflow.consolidate",
+        "workflow.consolidate_refreshed",
+        "workflow.consolidate_reviewed",
+    },
     "gate": {"gate"},
     "audit": {"audit", "rehearsal", "surgery"},
 }

@@ -17,13 +17,24 @@ from workflows.consolidation.workflow import (
     LAUNCH_PLANS,
     PRESETS,
     consolidate,
+    consolidate_refreshed,
     consolidate_reviewed,
 )
 from workflows.foundation import foundation
 from workflows.gate import gate
 from workflows.teachers.math.workflow import climb
 
-FLOWS = (consolidate, consolidate_reviewed, foundation, gate, audit, surgery, rehearsal, climb)
+FLOWS = (
+    consolidate,
+    consolidate_reviewed,
+    consolidate_refreshed,
+    foundation,
+    gate,
+    audit,
+    surgery,
+    rehearsal,
+    climb,
+)
 TYPED = {"weights": '["math=0"]', "without": '["math"]'}
 """What a person has to type, where an input has no default."""
 

@@ -26,9 +26,9 @@ FORM_PAGE = _GUIDES / "launch-form.md"
 _FORM = """\
 # The launch form
 
-`consolidate` and `consolidate_reviewed` have these inputs in Flyte's console, sorted by name. The
-command line has an option for each of them, and for each setting with a short name
-(`provost run consolidation --help`).
+`consolidate`, `consolidate_reviewed` and `consolidate_refreshed` have these inputs in Flyte's
+console, sorted by name. The command line has an option for each of them, and for each setting with
+a short name (`provost run consolidation --help`).
 
 `python -m workflows.commands.pages` generates this page from `LaunchForm`
 (`tasks/mopd/launch_form.py`).
@@ -50,7 +50,7 @@ Set them by their path in `RoundSettings`; [the MOPD engine](../concepts/mopd.md
 _PRESETS = """\
 ## Presets
 
-Each preset is a launch plan of both workflows, such as `consolidate_smoke`; on the command line,
+Each preset is a launch plan of each workflow, such as `consolidate_smoke`; on the command line,
 use `--preset smoke`. A preset sets defaults, which can be changed. Its first setting, `preset`, has
 no effect on the run: it puts the name of the preset into the record of the launch.
 """

@@ -37,7 +37,7 @@ from workflows.commands.options import (
 )
 from workflows.commands.output import as_json, emit, say
 from workflows.commands.recipe import run_recipe
-from workflows.consolidation.workflow import PRESETS, consolidate, consolidate_reviewed
+from workflows.consolidation.workflow import FLOWS, PRESETS
 from workflows.foundation import foundation as foundation_workflow
 
 
@@ -120,7 +120,18 @@ def teacher(
 @click.option(
     "--preset", type=click.Choice(sorted(PRESETS)), help="Start from a preset's defaults."
 )
-@click.option("--reviewed", is_flag=True, help="Require approval of the plan before training.")
+@click.option(
+    "--reviewed",
+    "flow",
+    flag_value="consolidate_reviewed",
+    help="Require approval of the plan before training.",
+)
+@click.option(
+    "--refreshed",
+    "flow",
+    flag_value="consolidate_refreshed",
+    help="Have every teacher climb again from the student, and merge those into it.",
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -135,7 +146,7 @@ def teacher(
 @as_json
 def consolidation(
     preset: str | None,
-    reviewed: bool,
+    flow: str | None,
     config: Path | None,
     save_config: Path | None,
     stops_at_plan: bool,
@@ -155,7 +166,7 @@ def consolidation(
         if not run_locally(dry_run, LaunchForm(**inputs).model_dump(), as_document):
             raise SystemExit(1)
         return
-    made = run_locally(consolidate_reviewed if reviewed else consolidate, **inputs)
+    made = run_locally(FLOWS[flow or "consolidate"], **inputs)
     took = time.monotonic() - started
     conclude(summary_of(open_store(), made.student.digest, took), as_document)
 
