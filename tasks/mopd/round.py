@@ -4,31 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import JsonValue
-
 from lineage.artifacts import Artifact
 from lineage.operations.recall import refuse_recalled_family
 from lineage.records.record import Derivation
 from lineage.store.store import Store
 from tasks.contracts.handover import Plan
-from tasks.contracts.planned import already_made, refuse_mixed
+from tasks.contracts.planned import refuse_mixed
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import load_policy
-from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.onpolicy.student_files import save_student, saving_note
-from tasks.platform.console_errors import Told
-from tasks.platform.failure import (
-    Failure,
-    Work,
-    leave_record,
-    of_execution,
-    recorded_inputs,
-)
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -187,27 +176,3 @@ def starting_from(plan: Plan, student: Artifact) -> Plan:
         for teacher in plan.teachers
     ]
     return plan.model_copy(update={"student": student, "teachers": teachers})
-
-
-TASK = "workflows.consolidation.stages.carry_out"
-
-
-def record_failure(
-    runner: StepRunner, plan: Plan, spec: ConsolidationSpec, error: Told
-) -> Artifact | None:
-    """Write a record of kind "failure" that descends from the plan, unless its execution has one.
-
-    The lineage is consistent without it, because every record is written whole or not at all. The
-    record shows that someone tried.
-    """
-    if runner.run and of_execution(runner, runner.run):
-        return None
-    settings: dict[str, JsonValue] = {
-        "publish_as": spec.publish_as,
-        "rounds": spec.rounds,
-        "round": spec.settings.model_dump(mode="json"),
-    }
-    work = Work(
-        recorded_inputs({"plan": plan}), settings, already_made(runner, plan), seed=spec.seed
-    )
-    return leave_record(runner, Failure(TASK, error.name, error.sentence, error.frames), work)

@@ -59,7 +59,7 @@ def distil_rounds(plan: Plan, settings: RoundSettings, rounds: int, seed: int) -
 @hosted(Stage.RELEASE)
 def record_failure(gated: Gated, spec: ConsolidationSpec, err: FlyteError | None = None) -> None:
     """Record why a consolidation failed after its plan, and what it had computed until then."""
-    from tasks.mopd import round as step
+    from tasks.mopd import failed as step
     from tasks.platform.console_errors import from_console
     from tasks.platform.step_runner import StepRunner
 

@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -65,7 +65,7 @@ def _digest(path: Path) -> str:
     return code_digest(path) if path.suffix == ".py" else digest_file(path)
 
 
-@lru_cache
+@cache  # of every file: a step covers more than the 128 that lru_cache keeps
 def code_digest(file: Path) -> str:
     """Return the digest of a Python file's syntax tree without comments, docstrings and layout.
 

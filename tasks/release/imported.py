@@ -18,7 +18,7 @@ from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
-from tasks.release.release import PUBLISHED
+from tasks.release.checkpoints import PUBLISHED
 from tasks.release.settings import ImportSettings
 
 MOST = 8

@@ -1,4 +1,4 @@
-"""Releases the teacher of a climb, and registers a base or a fork point.
+"""Releases the teacher of a climb.
 
 A release is recorded with its parts, each under its role; so is a student (``student``).
 """
@@ -20,17 +20,13 @@ from lineage.artifacts import (
     put_manifest,
 )
 from lineage.declared import Declared
-from lineage.errors import LineageError, UnknownReferenceError
 from lineage.operations.recall import refuse_recalled_family
 from lineage.records.record import Derivation, Input
-from lineage.registry.registry import Registry
 from lineage.rules.evidence import Breach, Evidence, artifact_of, refuse_broken, taken
 from lineage.rules.measured import FORK_POINT, METHOD, measured
 from lineage.rules.release import CLIMBS, IMPORT, check_release
 from tasks.contracts.handover import Domain
-from tasks.contracts.planned import start_of
 from tasks.contracts.publication import CANDIDATE, RELEASED, publish
-from tasks.contracts.refusal import RefusedError
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.platform.measurements import Measurements
@@ -39,9 +35,6 @@ from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
 from tasks.release.gain import LEAST_SCORE, gain_of
 from tasks.rollout.settings import SamplingSettings
-
-PUBLISHED = ("teacher.", "student.", "audit.")
-"""Names with versions that are manifests and not checkpoints."""
 
 
 def release_teacher(
@@ -173,58 +166,6 @@ def _compared_with(runner: StepRunner, scorecard: Artifact) -> Artifact:
         what = f"it compares the teacher with {len(fork_points)} fork points"
         refuse_broken("the teacher", [Breach("scorecard", what)])
     return fork_points.pop()
-
-
-_FORK_POINT = "fork-point"
-"""Name under which the foundation registers it."""
-
-
-def resolve_checkpoint(runner: StepRunner, reference: str) -> Artifact:
-    """Return the checkpoint that a reference such as ``fork-point@released`` names.
-
-    For a published student, such as ``student.general@2``, it is the student's: later rounds start
-    there.
-
-    Raises:
-        LineageError: for a reference that names nothing, or no checkpoint.
-        RefusedError: where the store has no fork point yet.
-    """
-    try:
-        return start_of(runner, reference)
-    except UnknownReferenceError as error:
-        name = reference.partition("@")[0]
-        if name != _FORK_POINT or name in Registry(runner.store).names():
-            raise
-        raise RefusedError(
-            "no-fork-point",
-            f"{runner.store.uri} has no fork point, from which teachers and student start: run "
-            "`provost run foundation` first",
-        ) from error
-
-
-def register_checkpoint(
-    runner: StepRunner, name: str, checkpoint: Artifact, owner: str
-) -> Artifact:
-    """Register a base or a fork point under its name, point ``released`` at it, and return it.
-
-    Raises:
-        LineageError: for a name of a release, student or audit, which have their own steps.
-        BrokenRuleError: for an artifact that no record made, or that is not a checkpoint.
-    """
-    if name.startswith(PUBLISHED):
-        raise LineageError(
-            f"{name} is not a name for a base or a fork point: release a teacher with "
-            "release_teacher, and publish a student with publish_student, which check the records"
-        )
-    kinds = {row.output_kind for row in Evidence(runner.store).attested(checkpoint)}
-    if kinds != {"checkpoint"}:
-        message = (
-            f"{checkpoint.digest} is, according to its record, {sorted(kinds) or 'nothing'}, not "
-            "a checkpoint"
-        )
-        refuse_broken(name, [Breach("parts", message)])
-    publish(runner, name, checkpoint, owner=owner, aliases=(CANDIDATE, RELEASED))
-    return checkpoint
 
 
 def derivation_of(

@@ -13,7 +13,7 @@ from tasks.rollout.settings import SamplingSettings
 def resolve_checkpoint(reference: str) -> Artifact:
     """Resolve a registered checkpoint, such as fork-point@released, to its digest."""
     from tasks.platform.step_runner import StepRunner
-    from tasks.release import release as step
+    from tasks.release import checkpoints as step
 
     return step.resolve_checkpoint(StepRunner(), reference)
 
@@ -78,7 +78,7 @@ def release_teacher(ladder: list[Rung], domain: Domain, scorecard: Artifact) -> 
 def register_checkpoint(name: str, checkpoint: Artifact, owner: str) -> Artifact:
     """Register a base or a fork point under its name."""
     from tasks.platform.step_runner import StepRunner
-    from tasks.release import release as step
+    from tasks.release import checkpoints as step
 
     return step.register_checkpoint(StepRunner(), name, checkpoint, owner)
 

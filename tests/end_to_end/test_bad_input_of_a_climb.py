@@ -11,9 +11,9 @@ from lineage.errors import UnknownReferenceError
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store, read_tree
 from tasks.platform.step_runner import StepRunner
+from tasks.release.checkpoints import resolve_checkpoint
 from tasks.release.domain import collect_domain
 from tasks.release.preflight import check_climb
-from tasks.release.release import resolve_checkpoint
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.worker import client
 from tests.support.jsonl_team import jsonl_team, write_rows

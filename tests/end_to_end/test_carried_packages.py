@@ -18,7 +18,7 @@ from lineage.wheels import LOCK, wheels_of, write_lock
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.plan import propose
 from tasks.platform.step_runner import StepRunner
-from tasks.release.release import register_checkpoint
+from tasks.release.checkpoints import register_checkpoint
 from tasks.rollout.data_file import DataColumns
 from tasks.sft.steps import make_base
 from tests.support import tiny_faculty

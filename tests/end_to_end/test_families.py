@@ -12,7 +12,7 @@ from tasks.attribution.trajectory import Scorer, walker
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, save_policy
 from tasks.platform.step_runner import StepRunner
-from tasks.release.release import register_checkpoint
+from tasks.release.checkpoints import register_checkpoint
 from tasks.sft.brought import bring_base
 from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import provost

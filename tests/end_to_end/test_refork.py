@@ -10,7 +10,7 @@ from lineage.artifacts import Release, read_manifest
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store
 from tasks.platform.step_runner import StepRunner
-from tasks.release.release import register_checkpoint
+from tasks.release.checkpoints import register_checkpoint
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import PACKAGE
 from workflows.cli import main

@@ -10,8 +10,8 @@ from tasks.model.files import Policy, load_policy, save_policy
 from tasks.model.lora import add_adapter, merged_weights, save_adapter
 from tasks.model.settings import AdapterSettings
 from tasks.platform.step_runner import StepRunner
+from tasks.release.checkpoints import register_checkpoint
 from tasks.release.imported import import_teacher
-from tasks.release.release import register_checkpoint
 from tasks.release.settings import ImportSettings
 from tasks.sft.brought import bring_base
 from tests.support.mirrors import MemoryMirror

@@ -32,7 +32,7 @@ from tasks.mopd.round import distil_rounds
 from tasks.onpolicy.settings import LoopSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.step_runner import StepRunner, now
-from tasks.release.release import register_checkpoint
+from tasks.release.checkpoints import register_checkpoint
 from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings

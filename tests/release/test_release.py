@@ -8,7 +8,7 @@ from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from tasks.model.identity import identity_of
 from tasks.platform.step_runner import StepRunner
-from tasks.release import release as releasing
+from tasks.release.checkpoints import register_checkpoint, resolve_checkpoint
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import raised
 from tests.support.runs import Climbed, Maker
@@ -174,17 +174,15 @@ def test_content_that_was_recalled_is_not_released_again(runner, climbed):
 
 
 def test_a_registered_checkpoint_is_handed_on_and_resolved(runner, fork_point):
-    assert (
-        releasing.register_checkpoint(runner, "fork-point", fork_point, "foundation") == fork_point
-    )
-    found = releasing.resolve_checkpoint(runner, "fork-point@released")
+    assert register_checkpoint(runner, "fork-point", fork_point, "foundation") == fork_point
+    found = resolve_checkpoint(runner, "fork-point@released")
     assert (found.digest, found.record) == (fork_point.digest, fork_point.record)
 
 
 @pytest.mark.parametrize("name", ["teacher.math", "student.general", "audit.general"])
 def test_a_checkpoint_takes_no_name_of_what_has_a_step_of_its_own(runner, fork_point, name):
     with pytest.raises(LineageError):
-        releasing.register_checkpoint(runner, name, fork_point, "foundation")
+        register_checkpoint(runner, name, fork_point, "foundation")
     assert Registry(runner.store).names() == []
 
 
@@ -194,5 +192,5 @@ def test_what_no_record_gave_as_a_checkpoint_is_not_registered_as_one(runner, cl
     raw = fork_point.model_copy(update={"record": ""})
     for each in (data, strange, raw):
         with pytest.raises(BrokenRuleError):
-            releasing.register_checkpoint(runner, "fork-point", each, "foundation")
+            register_checkpoint(runner, "fork-point", each, "foundation")
     assert Registry(runner.store).names() == []

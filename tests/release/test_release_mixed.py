@@ -9,6 +9,7 @@ from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 from tasks.platform.step_runner import StepRunner
 from tasks.release import release as releasing
+from tasks.release.checkpoints import register_checkpoint
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
 
@@ -78,7 +79,7 @@ def test_what_is_of_one_climb_is_released(climbs):
 
 def test_a_fork_point_that_was_recalled_while_the_team_climbed_ends_the_release(runner, climbs):
     start = climbs["math"].fork_point
-    releasing.register_checkpoint(runner, "fork-point", start, "foundation")
+    register_checkpoint(runner, "fork-point", start, "foundation")
     Registry(runner.store).recall("fork-point", 1, by="foundation", reason="leaked data")
     before = written(runner)
     with pytest.raises(RecalledError):

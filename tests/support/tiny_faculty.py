@@ -199,7 +199,7 @@ def importable(root):
 def make_fork_point(seed=0, name="fork-point"):
     """Make and register a fork point in the present home; return its artifact."""
     from tasks.platform.step_runner import StepRunner
-    from tasks.release.release import register_checkpoint
+    from tasks.release.checkpoints import register_checkpoint
     from tasks.sft.steps import make_base
 
     runner = StepRunner()

@@ -9,7 +9,7 @@ from lineage.registry.registry import Registry
 from lineage.store.store import open_store
 from tasks.model.files import load_policy
 from tasks.platform.step_runner import StepRunner
-from tasks.release.release import register_checkpoint
+from tasks.release.checkpoints import register_checkpoint
 from tasks.sft.steps import make_base
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_faculty import BASE, home_at
