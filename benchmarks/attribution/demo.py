@@ -110,7 +110,9 @@ def _answers(runner: StepRunner, count: int, student: Artifact) -> list[Behavior
     found = []
     for lead in plan_of(runner, subject.published).leads:
         prompts = [
-            tuple(Said.model_validate(vars(message)) for message in prompt.messages)
+            tuple(
+                Said.model_validate({"role": m.role, "content": m.content}) for m in prompt.messages
+            )
             for prompt in stored_prompts(runner.store, lead.evaluation)[:count]
         ]
         found += [

@@ -36,6 +36,7 @@ from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import stored_prompts
+from tasks.rollout.environment import Message
 from tasks.rollout.settings import SamplingSettings
 
 NEUTRAL = "neutral"
@@ -229,8 +230,8 @@ def _prompt_sets(runner: StepRunner, subject: AuditedStudent) -> dict[str, Artif
     }
 
 
-def _said(messages: Sequence[object]) -> list[Said]:
-    return [Said.model_validate(vars(message)) for message in messages]
+def _said(messages: Sequence[Message]) -> list[Said]:
+    return [Said.model_validate({"role": m.role, "content": m.content}) for m in messages]
 
 
 def _with_neutral(by_domain: Mapping[str, Sequence[Messages]]) -> dict[str, Sequence[Messages]]:

@@ -47,7 +47,7 @@ def trace_of_response(response: ScoredResponse) -> Trace:
 
 def trace_of_demonstration(demonstration: Demonstration) -> Trace:
     """Return a demonstration, such as an answer of a closed model, as a trace."""
-    said = (f"{message.role} {message.content}" for message in demonstration.messages)
+    said = (" ".join((m.role, m.content, *m.images)) for m in demonstration.messages)
     return Trace(key=(demonstration.mode, *said), demonstration=demonstration)
 
 

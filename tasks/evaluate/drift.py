@@ -15,14 +15,16 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Domain
 from tasks.contracts.refusal import RefusedError
 from tasks.evaluate.settings import EvaluationSettings
+from tasks.model.architecture import vocabulary_size
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_differences
-from tasks.model.log_probs import chosen_hidden, chunks, head_logits, pad_right
+from tasks.model.log_probs import chosen_hidden, chunks, head_logits
 from tasks.platform.measurements import Measurements
 from tasks.platform.provenance import source_digest
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
+from tasks.rollout.batch import rollout_batch
 from tasks.rollout.collect import Rollout
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
 
@@ -68,8 +70,8 @@ def measure_drift(
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
-        policy = load_policy(runner.store.tree(checkpoint.digest))
-        other = load_policy(runner.store.tree(reference.digest))
+        policy = load_policy(runner.store.tree(checkpoint.digest), takes_images=True)
+        other = load_policy(runner.store.tree(reference.digest), takes_images=True)
         if differ := tokenizer_differences(other.tokenizer, policy.tokenizer):
             raise RefusedError(
                 "other-tokenizer",
@@ -117,9 +119,9 @@ def drift_of(
         )
     for first in range(0, len(told), _ROWS):
         rows = told[first : first + _ROWS]
-        batch = pad_right([row.ids for row in rows], [row.is_response for row in rows], pad_id)
+        batch = rollout_batch(rows, pad_id)
         own_ND, other_ND = (chosen_hidden(each.model, batch) for each in (policy, other))
-        for chunk in chunks(own_ND, policy.model.config.vocab_size):
+        for chunk in chunks(own_ND, vocabulary_size(policy.model)):
             own_CV = head_logits(policy.model, own_ND[chunk], temperature)
             other_CV = head_logits(other.model, other_ND[chunk], temperature)
             total += float(_kl(own_CV, other_CV).double().sum())

@@ -119,7 +119,9 @@ class Examiner:
     def _load(self) -> Policy:
         if self._policy is None:
             use_configured_threads()
-            self._policy = load_policy(self._runner.store.tree(self._checkpoint.digest))
+            self._policy = load_policy(
+                self._runner.store.tree(self._checkpoint.digest), takes_images=True
+            )
         return self._policy
 
 

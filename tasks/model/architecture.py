@@ -19,6 +19,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.images import reads_images
 
 
 def attention_for(config: PretrainedConfig) -> str:
@@ -117,9 +118,27 @@ def declared_ends(model: PreTrainedModel) -> set[int]:
     return ends
 
 
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """Return the number of logits of a token."""
+    return int(model.config.get_text_config(decoder=True).vocab_size)
+
+
+def positions_in(config: PretrainedConfig) -> int | None:
+    """Return how many tokens a model with this config takes; None if it states no limit."""
+    limit: int | None = getattr(
+        config.get_text_config(decoder=True), "max_position_embeddings", None
+    )
+    return limit
+
+
 def body_of(model: PreTrainedModel) -> PreTrainedModel:
-    """Return the part of a causal LM that ends with the last hidden states."""
+    """Return the part of a causal LM that ends with the last hidden states.
+
+    Of a model of images and text it is the text model; images come to it as embeddings.
+    """
     body = model.base_model
+    if reads_images(model.config):
+        return cast("PreTrainedModel", body.language_model)
     # Llama 4's text model names another prefix than its attribute, so it is its own base model.
     return cast("PreTrainedModel", body if body is not model else getattr(model, "model", model))
 

@@ -7,13 +7,15 @@ that no prompt holds, before any prompt is used.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.control_tokens import ControlTokens
+from tasks.model.images import ImageReader, images_in, with_places
 from tasks.model.rendering import PROMPT_DATE, TemplateError, render
 
 _PROBE = "provost"
@@ -26,16 +28,24 @@ class Tokens:
 
     ids: tuple[int, ...]
     is_response: tuple[bool, ...]
+    pixels: Tensor | None = field(default=None, compare=False, repr=False)
+    """Pixels of the prompt's images; None without any."""
 
 
 class ChatTokens:
     """Turns messages into tokens with the model's own chat template."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: Collection[int] = (),
+        images: ImageReader | None = None,
+    ) -> None:
         """Check once that the template can be extended turn by turn.
 
         ``ends`` are the tokens that end a turn beside the template's and the tokenizer's own, as
-        the model's generation config declares them.
+        the model's generation config declares them. Without ``images``, a prompt with an image is
+        refused.
 
         Raises:
             ValueError: without a template or end token, or if a later turn changes the rendering of
@@ -54,6 +64,8 @@ class ChatTokens:
                 "tokenizer.eos_token and save the folder again",
             )
         self.tokenizer = tokenizer
+        self.images = images
+        """What makes tokens and pixels of images; None for a model that reads text alone."""
         self._template = str(tokenizer.get_chat_template())
         self._text = ControlTokens(tokenizer)
         self._kept_roles: set[tuple[str, ...]] = set()
@@ -81,14 +93,18 @@ class ChatTokens:
         ``mode`` sets the template's arguments; see ``template_call``.
 
         Raises:
-            RefusedError: if the template drops or refuses a message of such a role, or if the mode
-                changes nothing.
+            RefusedError: if the template drops or refuses a message of such a role, if the mode
+                changes nothing, or for an image where only text is read.
         """
         self._refuse_lost(tuple(message["role"] for message in messages))
         self._refuse_idle(mode)
-        veiled = self._text.veil(messages)
-        text = self._render(veiled.messages, mode, starts_turn=True)
-        return self._text.encode_rendered(text, veiled.meaning)
+        counts = [len(images_in(message)) for message in messages]
+        plain = [{"role": m["role"], "content": m["content"]} for m in messages]
+        veiled = self._text.veil(plain)
+        shown = with_places(veiled.messages, counts, self.images, self.tokenizer)
+        text = self._render(shown, mode, starts_turn=True)
+        ids = self._text.encode_rendered(text, veiled.meaning)
+        return self.images.expanded(ids) if self.images is not None else ids
 
     def answer(self, text: str) -> list[int]:
         """Return the ids of a demonstrated model turn, with its end token."""
@@ -119,7 +135,9 @@ class ChatTokens:
             added = self.answer(content) if is_own else list(self.tool_reply(content, mode))
             ids += added
             is_response += [is_own] * len(added)
-        return Tokens(tuple(ids), tuple(is_response))
+        given = [image for message in messages for image in images_in(message)]
+        pixels = self.images.pixels(given) if self.images is not None else None
+        return Tokens(tuple(ids), tuple(is_response), pixels)
 
     def refuse_without_tools(self) -> None:
         """Raise RefusedError for a template that refuses, drops or rewrites a tool's answer."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -24,8 +25,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from lineage.store.sizes import weights_in
 from tasks.contracts.refusal import RefusedError
-from tasks.model.architecture import attention_for
+from tasks.model.architecture import attention_for, positions_in
 from tasks.model.formats import refuse_other_weights
+from tasks.model.images import ImageReader, reader_in, reads_images
 from tasks.model.log_probs import refuse_other_logits
 
 MAX_SHARD = "4GB"
@@ -41,9 +43,14 @@ class Policy:
     tokenizer: PreTrainedTokenizerBase
 
 
-def load_policy(folder: Path) -> Policy:
-    """Return the model and the tokenizer of a folder."""
-    return Policy(load_model(folder), load_tokenizer(folder))
+def load_policy(folder: Path, *, takes_images: bool = False) -> Policy:
+    """Return the model and the tokenizer of a folder.
+
+    Raises:
+        RefusedError: as ``load_model``; ``image-text-model`` for one that reads images too, unless
+            the step ``takes_images``.
+    """
+    return Policy(_load(folder, takes_images=takes_images)[0], load_tokenizer(folder))
 
 
 def load_model(folder: Path) -> PreTrainedModel:
@@ -77,14 +84,22 @@ def load_whole_model(folder: Path) -> PreTrainedModel:
     return model
 
 
-def _load(folder: Path) -> tuple[PreTrainedModel, list[str]]:
+def _load(folder: Path, *, takes_images: bool = False) -> tuple[PreTrainedModel, list[str]]:
     """Return the model of a folder, and its weights that the model does not have."""
     refuse_other_weights(folder)
     refuse_foreign_code(folder)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    attention = attention_for(config)
-    _refuse_larger_model(folder, config, attention)
-    loaded: object = AutoModelForCausalLM.from_pretrained(
+    if reads_images(config) and not takes_images:
+        raise RefusedError(
+            "image-text-model",
+            f"{folder} holds a model of images and text ({type(config).__name__}), and this step "
+            "takes text alone: give it a text model, or use one of the steps that take images "
+            "(docs/concepts/stages.md, Text and images)",
+        )
+    attention = "sdpa" if reads_images(config) else attention_for(config)
+    kind = AutoModelForImageTextToText if reads_images(config) else AutoModelForCausalLM
+    _refuse_larger_model(folder, config, attention, kind)
+    loaded: object = kind.from_pretrained(
         folder,
         local_files_only=True,
         use_safetensors=True,
@@ -110,9 +125,15 @@ def _load(folder: Path) -> tuple[PreTrainedModel, list[str]]:
 
 def max_positions(folder: Path) -> int | None:
     """Return how many tokens the model of a folder takes; None if its config states no limit."""
+    return positions_in(
+        AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    )
+
+
+def load_images(folder: Path) -> ImageReader | None:
+    """Return what reads the images of a folder's model; None for a model of text."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    limit: int | None = getattr(config, "max_position_embeddings", None)
-    return limit
+    return reader_in(config)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -127,16 +148,24 @@ def save_policy(policy: Policy, folder: Path) -> Path:
     """Write a normal Hugging Face folder and return it."""
     policy.model.save_pretrained(folder, max_shard_size=MAX_SHARD)
     policy.tokenizer.save_pretrained(folder)
+    reader = reader_in(policy.model.config)
+    if reader is not None:
+        reader.processor.save_pretrained(folder)
     return folder
 
 
-def _refuse_larger_model(folder: Path, config: PretrainedConfig, attention: str) -> None:
+def _refuse_larger_model(
+    folder: Path,
+    config: PretrainedConfig,
+    attention: str,
+    kind: type[AutoModelForCausalLM] | type[AutoModelForImageTextToText],
+) -> None:
     """Raise ValueError for a config with many more weights than the files hold.
 
     transformers allocates memory for all of them before it looks for them.
     """
     with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(
+        empty = kind.from_config(  # type: ignore[no-untyped-call]
             config, attn_implementation=attention, trust_remote_code=False
         )
     asked = sum(parameter.numel() for parameter in empty.parameters())

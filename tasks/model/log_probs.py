@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
-from tasks.model.architecture import body_of
+from tasks.model.architecture import body_of, vocabulary_size
+from tasks.model.images import Pixels, embedded
 from tasks.model.kernels.unread_tokens import last_mlp_only_at, packed_hidden, packing_of
 
 # cuDNN's attention makes a plan for each new shape of a batch, and hardly two batches of rollouts
@@ -34,6 +35,8 @@ class TokenBatch:
     """The column of each chosen token; the logits that predict it are one column to the left."""
     num_shared: int = 0
     """How many tokens all sequences begin with, before the first that predicts a chosen one."""
+    pixels_B: Pixels = ()
+    """Pixels of each sequence's images; () without any."""
 
     @property
     def tokens_N(self) -> Tensor:
@@ -47,6 +50,7 @@ class TokenBatch:
             ids_BS=sent(self.ids_BS, device),
             rows_N=sent(self.rows_N, device),
             columns_N=sent(self.columns_N, device),
+            pixels_B=tuple(None if p is None else sent(p, device) for p in self.pixels_B),
         )
 
 
@@ -58,9 +62,15 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def pad_right(
-    ids: Sequence[Sequence[int]], chosen: Sequence[Sequence[bool]], pad_id: int
+    ids: Sequence[Sequence[int]],
+    chosen: Sequence[Sequence[bool]],
+    pad_id: int,
+    pixels: Sequence[Tensor | None] = (),
 ) -> TokenBatch:
-    """Pad sequences to the longest and list the chosen tokens in order of row and column."""
+    """Pad sequences to the longest and list the chosen tokens in order of row and column.
+
+    Sequences with ``pixels`` share no beginning: equal tokens may stand for different images.
+    """
     longest = max(len(row) for row in ids)
     # One tensor of lists that are filled up: a tensor for each row takes five times as long.
     ids_BS = torch.tensor([[*r, *[pad_id] * (longest - len(r))] for r in ids], dtype=torch.long)
@@ -72,6 +82,8 @@ def pad_right(
             "first-token", "the first token of a sequence has no prediction: choose later tokens"
         )
     rows_N, columns_N = chosen_BS.nonzero(as_tuple=True)
+    if any(each is not None for each in pixels):
+        return TokenBatch(ids_BS, rows_N, columns_N, pixels_B=tuple(pixels))
     alike = int((ids_BS == ids_BS[0]).all(0).cumprod(0).sum())
     first = int(columns_N.min()) - 1 if len(columns_N) else alike
     return TokenBatch(ids_BS, rows_N, columns_N, min(alike, first))
@@ -91,18 +103,21 @@ def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
     else:
         places_N = batch.rows_N * ids_BS.shape[1] + columns_N
     with last_mlp_only_at(model, places_N):
-        hidden_BSD = (
-            packed_hidden(model, ids_BS, packing)
-            if packing is not None
-            else body_of(model)(input_ids=ids_BS, use_cache=False).last_hidden_state
-        )
+        if packing is not None:
+            hidden_BSD = packed_hidden(model, ids_BS, packing)
+        elif batch.pixels_B:
+            embeddings_BSD = embedded(model, ids_BS, batch.pixels_B)
+            output = body_of(model)(inputs_embeds=embeddings_BSD, use_cache=False)
+            hidden_BSD = output.last_hidden_state
+        else:
+            hidden_BSD = body_of(model)(input_ids=ids_BS, use_cache=False).last_hidden_state
     return hidden_BSD.flatten(0, 1).index_select(0, places_N)
 
 
 def head_logits(model: PreTrainedModel, hidden_ND: Tensor, temperature: float = 1.0) -> Tensor:
     """Return the logits [N, V] of hidden states [N, D], in fp32, divided by the temperature."""
     logits_NV: Tensor = model.get_output_embeddings()(hidden_ND)
-    logits_NV = _behind_head(logits_NV, model.config).float()
+    logits_NV = _behind_head(logits_NV, model.config.get_text_config(decoder=True)).float()
     # A division by 1 changes nothing, and is a pass over [N, V], forward and backward.
     return logits_NV if temperature == 1.0 else logits_NV / temperature
 
@@ -134,7 +149,7 @@ def hidden_log_probs(
 ) -> Tensor:
     """Return log p of each token [N] from the hidden states that predict it."""
     own_N = torch.zeros(len(hidden_ND), device=hidden_ND.device)
-    for chunk in chunks(hidden_ND, model.config.vocab_size):
+    for chunk in chunks(hidden_ND, vocabulary_size(model)):
         logits_CV = head_logits(model, hidden_ND[chunk], temperature)
         own_N[chunk] = token_log_probs(logits_CV, tokens_N[chunk])
     return own_N

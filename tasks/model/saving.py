@@ -32,7 +32,7 @@ def save_in(policy: Policy, folder: Path, precision: Precision) -> dict[str, Jso
 def save_tried(policy: Policy, folder: Path, precision: Precision) -> dict[str, JsonValue]:
     """Save as ``save_in`` does, and load it once, before a record says that it is finished."""
     note = save_in(policy, folder, precision)
-    load_policy(folder)
+    load_policy(folder, takes_images=True)
     return note
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.model.control_tokens import ControlTokens
+from tasks.model.images import ImageReader
 
 
 class SystemPrompted(ChatTokens):
@@ -22,6 +23,7 @@ class SystemPrompted(ChatTokens):
         tokenizer: PreTrainedTokenizerBase,
         system_prompt: str,
         ends: Collection[int] = (),
+        images: ImageReader | None = None,
     ) -> None:
         """Check once that the template shows the system prompt; the rest is as in ``ChatTokens``.
 
@@ -29,7 +31,7 @@ class SystemPrompted(ChatTokens):
             RefusedError: for a system prompt with control tokens, or a template that drops or
                 refuses system messages.
         """
-        super().__init__(tokenizer, ends)
+        super().__init__(tokenizer, ends, images)
         if found := ControlTokens(tokenizer).found(system_prompt):
             raise RefusedError(
                 "control-token",
@@ -45,12 +47,15 @@ class SystemPrompted(ChatTokens):
 
 
 def chat_tokens(
-    tokenizer: PreTrainedTokenizerBase, system_prompt: str, ends: Collection[int] = ()
+    tokenizer: PreTrainedTokenizerBase,
+    system_prompt: str,
+    ends: Collection[int] = (),
+    images: ImageReader | None = None,
 ) -> ChatTokens:
     """Return the chat tokens of a model that sees this system prompt; "" for none."""
     if not system_prompt:
-        return ChatTokens(tokenizer, ends)
-    return SystemPrompted(tokenizer, system_prompt, ends)
+        return ChatTokens(tokenizer, ends, images)
+    return SystemPrompted(tokenizer, system_prompt, ends, images)
 
 
 def with_system_prompt(

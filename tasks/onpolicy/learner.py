@@ -20,6 +20,7 @@ from tasks.model.architecture import (
     adapter_targets,
     checkpointed,
     share_of_experts,
+    vocabulary_size,
 )
 from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.log_probs import (
@@ -28,7 +29,6 @@ from tasks.model.log_probs import (
     chunks,
     head_logits,
     hidden_log_probs,
-    pad_right,
 )
 from tasks.model.lora import add_adapter
 from tasks.model.settings import Precision
@@ -50,6 +50,7 @@ from tasks.onpolicy.step_plan import (
 )
 from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank, union_over_ranks
+from tasks.rollout.batch import rollout_batch
 
 
 def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | None:
@@ -204,7 +205,7 @@ class Learner:
     def logits(self, item: ScoredRollout) -> Tensor:
         """Return the policy's logits [response tokens, V] of a rollout, as it is now."""
         rollout = item.rollout
-        tokens = pad_right([rollout.ids], [rollout.is_response], self._pad_id)
+        tokens = rollout_batch([rollout], self._pad_id)
         return chosen_logits(self.model, tokens.to(self.model.device), self._temperature)
 
     def save(self, folder: Path) -> None:
@@ -245,7 +246,7 @@ class Learner:
                     self._temperature,
                 )
                 losses = objective.prepare(replace(batch, student_log_probs=own))
-                for chunk in chunks(hidden_ND, self.model.config.vocab_size):
+                for chunk in chunks(hidden_ND, vocabulary_size(self.model)):
                     leaf_CD = hidden_ND[chunk].detach().requires_grad_()
                     loss = self._losses(leaf_CD, batch, losses, chunk, recorder, report)
                     for source, back_CD in _backward_head(head, leaf_CD, batch, loss, chunk):

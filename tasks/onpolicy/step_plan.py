@@ -19,6 +19,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import TokenBatch, pad_right, sent
 from tasks.onpolicy.cuts import cut, fill
 from tasks.onpolicy.settings import Normalization
+from tasks.rollout.batch import rollout_batch
 from tasks.rollout.collect import Rollout
 
 ADVANTAGE = "advantage"
@@ -262,7 +263,7 @@ def _microbatch(
 def rows_of(items: Sequence[ScoredRollout], pad_id: int) -> tuple[TokenBatch, TokenBatch]:
     """Return rollouts as rows, and as the teacher reads them; the same object if that is alike."""
     own = [item.rollout for item in items]
-    tokens = pad_right([r.ids for r in own], [r.is_response for r in own], pad_id)
+    tokens = rollout_batch(own, pad_id)
     if not any(item.teacher_prompt for item in items):
         return tokens, tokens
     rows = [item.teacher_row for item in items]

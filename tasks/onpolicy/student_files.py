@@ -44,7 +44,7 @@ def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: P
         with learner.optimizer.full_precision(), held_in(model, kept):
             save_policy(Policy(model, tokenizer), folder)
     if rank() == 0:
-        load_policy(folder)  # before a record says that it is finished
+        load_policy(folder, takes_images=True)  # before a record says that it is finished
     return folder
 
 

@@ -26,7 +26,7 @@ from tasks.rejection_sampling.settings import ResponseSettings, VerdictSettings
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
-from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.settings import BaseSettings, ImageBaseSettings, SftSettings
 
 
 class StudentBase(Frozen):
@@ -42,6 +42,7 @@ class RecipeNumbers(Frozen):
     """The settings of a recipe's stages at one scale, by the names that the recipe gives them."""
 
     scale: Scale
+    image_base: dict[str, ImageBaseSettings] = Field(default_factory=dict)
     mid_training: dict[str, MidTrainingSettings] = Field(default_factory=dict)
     sft: dict[str, SftSettings] = Field(default_factory=dict)
     rl: dict[str, RlSettings] = Field(default_factory=dict)

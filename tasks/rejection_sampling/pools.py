@@ -57,7 +57,7 @@ def text_of(response: ScoredResponse) -> str:
 
 def conversation_of(response: ScoredResponse) -> str:
     """Return mode, prompt and response as one text, as duplicates are found by."""
-    said = [f"{message.role} {message.content}" for message in response.prompt.messages]
+    said = [" ".join((m.role, m.content, *m.images)) for m in response.prompt.messages]
     said += [f"{turn.role} {turn.content}" for turn in response.turns]
     return "\n".join([response.prompt.mode, *said])
 

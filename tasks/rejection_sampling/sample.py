@@ -18,7 +18,7 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.named import NamedArtifact, refuse_repeated_names
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.model.chat import ChatTokens
-from tasks.model.files import load_policy, load_tokenizer, max_positions
+from tasks.model.files import load_images, load_policy, load_tokenizer, max_positions
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -173,7 +173,8 @@ def _refuse_long(
     room = settings.sampling.max_new_tokens
     for sampler in checkpoints:
         folder = runner.store.tree(sampler.artifact.digest)
-        limit, chat = max_positions(folder), ChatTokens(load_tokenizer(folder))
+        chat = ChatTokens(load_tokenizer(folder), images=load_images(folder))
+        limit = max_positions(folder)
         for part in work:
             for prompt in part.prompts if part.sampler is sampler else ():
                 # Rendered also where there is no limit: a mode or a role may be refused.
@@ -241,7 +242,9 @@ class _Studio:
         if self._loaded is None or self._loaded[0] != sampler.name:
             self._loaded = None  # frees the last one first
             report(f"sample {sampler.name}", 0, 0, message="load")
-            policy = load_policy(self._runner.store.tree(sampler.artifact.digest))
+            policy = load_policy(
+                self._runner.store.tree(sampler.artifact.digest), takes_images=True
+            )
             nn.Module.to(policy.model, rank_device())
             self._measurements.notes[f"model/{sampler.name}"] = model_note(policy)
             player = make_player(self._workers, policy, self._settings.sampling)

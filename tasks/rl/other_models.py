@@ -1,6 +1,7 @@
 """Refusal of models that read tokens otherwise than the policy writes them."""
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import vocabulary_size
 from tasks.model.files import Policy
 from tasks.model.identity import tokenizer_differences
 
@@ -14,7 +15,7 @@ def refuse_other_tokens(what: str, model: Policy, policy: Policy) -> None:
             f"{'; and in '.join(differ)}. Ids would mean other text to it: pass a model with the "
             "policy's tokenizer",
         )
-    sizes = [one.model.config.vocab_size for one in (model, policy)]
+    sizes = [vocabulary_size(one.model) for one in (model, policy)]
     if sizes[0] != sizes[1]:
         raise RefusedError(
             "other-vocabulary",

@@ -11,8 +11,11 @@ from torch import nn
 from lineage.artifacts import Artifact, Rung
 from lineage.records.system_prompt import store_system_prompt
 from tasks.contracts.handover import Domain
+from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import vocabulary_size
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
+from tasks.model.images import reads_images
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
@@ -66,7 +69,8 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
     with runner.making(last):
         use_configured_threads()
     store_system_prompt(runner.store, spec.system_prompt)
-    policy = load_policy(runner.store.tree(spec.start.digest))
+    policy = load_policy(runner.store.tree(spec.start.digest), takes_images=True)
+    _refuse_images(policy, settings)
     ladder = _Ladder(runner, spec, policy)
     with _environments(runner, spec) as workers:
         ladder.measurements.notes["confinement"] = confinement_note(workers.values())
@@ -85,7 +89,7 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
             objective.sources,
         )
         average = WeightAverage(learner, settings.average) if settings.average else None
-        monitor = RunMonitor(settings.health, policy.model.config.vocab_size, ladder.warn)
+        monitor = RunMonitor(settings.health, vocabulary_size(policy.model), ladder.warn)
         parts: dict[str, Part] = {
             "learner": learner,
             "objective": JsonPart(objective.state, objective.load_state),
@@ -110,6 +114,24 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
     rungs = _rungs(runner, spec)
     assert rungs is not None, "every rung was stored on the way"
     return rungs
+
+
+def _refuse_images(policy: Policy, settings: RlSettings) -> None:
+    """Refuse what was not built for a policy that reads images."""
+    named = {
+        "several processes": num_ranks() > 1,
+        "loop.adapter": settings.loop.adapter is not None,
+        "value": settings.value is not None,
+        "hint": settings.hint is not None,
+        "kl.reset_every": settings.kl is not None and settings.kl.reset_every > 0,
+    }
+    idle = [name for name, is_set in named.items() if is_set]
+    if idle and reads_images(policy.model.config):
+        raise RefusedError(
+            "images-not-taken",
+            f"a policy that reads images is trained without {' and '.join(idle)}: remove that, or "
+            "start from a text model",
+        )
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from tasks.model.log_probs import TokenBatch, pad_right
+from tasks.model.log_probs import TokenBatch
 from tasks.platform.ranks import exchange, num_ranks, rank
+from tasks.rollout.batch import rollout_batch
 from tasks.rollout.collect import Rollout
 
 Numbers = tuple[float, ...]
@@ -28,7 +29,7 @@ def token_numbers(
     found: dict[int, Numbers] = dict.fromkeys(mine, ())
     for places in _batches(rollouts, [p for p in mine if rollouts[p].num_response_tokens]):
         chosen = [rollouts[place] for place in places]
-        batch = pad_right([r.ids for r in chosen], [r.is_response for r in chosen], pad_id)
+        batch = rollout_batch(chosen, pad_id)
         numbers = iter(compute(batch).tolist())
         for place in places:
             found[place] = tuple(next(numbers) for _ in range(rollouts[place].num_response_tokens))

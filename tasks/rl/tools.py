@@ -151,7 +151,7 @@ class PresentLogProbs:
 def _reference(
     store: Store, artifact: Artifact, policy: Policy, settings: RlSettings
 ) -> FrozenPolicy:
-    found = load_policy(store.tree(artifact.digest))
+    found = load_policy(store.tree(artifact.digest), takes_images=True)
     refuse_other_tokens("the reference", found, policy)
     computes_in_bf16 = settings.loop.precision is Precision.BF16
     nn.Module.to(found.model, rank_device(), torch.bfloat16 if computes_in_bf16 else None)

@@ -41,6 +41,8 @@ class Rollout:
     """Whether a turn was truncated at its token limit, or the episode by the model's positions."""
     without_room: bool = False
     """Whether the model's positions left no room for a further turn."""
+    pixels: Tensor | None = field(default=None, compare=False, repr=False)
+    """Pixels of the prompt's images, as the model reads them; None without any."""
 
     @property
     def num_response_tokens(self) -> int:
@@ -107,6 +109,7 @@ class _Open:
     turns: list[Turn] = field(default_factory=list)
     truncated: bool = False
     without_room: bool = False
+    pixels: Tensor | None = None
 
     @property
     def num_model_turns(self) -> int:
@@ -139,6 +142,7 @@ class _Open:
             sampler_log_probs=tuple(self.log_probs),
             truncated=self.truncated,
             without_room=self.without_room,
+            pixels=self.pixels,
         )
 
 
@@ -230,16 +234,27 @@ class Player:
         limit = self._room.limit(question)
         if limit is not None:
             refuse_long_prompt(question, len(ids), room, limit)
-        return _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
+        opened = _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
+        if self._chat.images is not None:
+            given = [image for message in question.prompt.messages for image in message.images]
+            opened.pixels = self._chat.images.pixels(given)
+        return opened
 
     def _write(self, episodes: Sequence[_Open], writing: Sequence[int], noise_RT: Tensor) -> None:
         """Sample a turn; contexts of similar length share a batch to save padding."""
         order = sorted(writing, key=lambda place: len(episodes[place].ids))
         for first in range(0, len(order), self._batch_size):
             places = order[first : first + self._batch_size]
-            turns = self._sampler.sample([episodes[p].ids for p in places], noise_RT[places])
+            turns = self._turns([episodes[place] for place in places], noise_RT[places])
             for place, turn in zip(places, turns, strict=True):
                 episodes[place].write(turn, self._chat.decode(turn.ids))
+
+    def _turns(self, episodes: Sequence[_Open], noise_RT: Tensor) -> list[ModelTurn]:
+        contexts = [episode.ids for episode in episodes]
+        pixels = [episode.pixels for episode in episodes]
+        if all(each is None for each in pixels):
+            return self._sampler.sample(contexts, noise_RT)
+        return self._sampler.sample(contexts, noise_RT, pixels)
 
     def _hear(self, episodes: Sequence[_Open], writing: Sequence[int]) -> list[int]:
         """Let environments answer turns that ended; return the episodes that continue."""

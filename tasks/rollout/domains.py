@@ -21,9 +21,10 @@ from torch import Tensor
 from lineage.artifacts import Artifact
 from lineage.store.store import Store
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
-from tasks.model.architecture import declared_ends
+from tasks.model.architecture import declared_ends, positions_in
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
+from tasks.model.images import reader_in, reads_images
 from tasks.model.system_prompt import chat_tokens
 from tasks.platform.progress import report
 from tasks.rollout.client import EnvironmentClient
@@ -55,6 +56,12 @@ def make_sampler(policy: Policy, chat: ChatTokens, settings: SamplingSettings) -
                 policy.model, chat.end_id, chat.pad_id, settings, chat.end_ids
             )
         case SamplingEngine.VLLM:
+            if reads_images(policy.model.config):
+                raise RefusedError(
+                    "images-not-served",
+                    "a vLLM server samples text alone here, and the policy reads images too: "
+                    "choose the engine transformers",
+                )
             return VllmSampler(policy.model, chat.end_id, settings, chat.end_ids)
 
 
@@ -143,7 +150,8 @@ def make_player(
     A teacher reads its ``system_prompt`` before each prompt; environments do not see it. The
     episodes of a prompt leave as many positions free as ``reserved`` returns.
     """
-    chat = chat_tokens(policy.tokenizer, system_prompt, declared_ends(policy.model))
+    images = reader_in(policy.model.config)
+    chat = chat_tokens(policy.tokenizer, system_prompt, declared_ends(policy.model), images)
     sampler = make_sampler(policy, chat, sampling)
     positions = positions_of(policy)
     room = Room(positions, reserved) if reserved else Room(positions)
@@ -152,7 +160,7 @@ def make_player(
 
 def positions_of(policy: Policy) -> int | None:
     """Return how many positions a model has; None without a limit."""
-    return getattr(policy.model.config, "max_position_embeddings", None)
+    return positions_in(policy.model.config)
 
 
 def play(player: Player, domain: str, prompts: Sequence[Prompt], seed: int) -> list[Rollout]:

@@ -48,6 +48,8 @@ class Message:
 
     role: str
     content: str
+    images: tuple[str, ...] = ()
+    """Images before the text: PNG files, each as base64 text."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,15 @@
 """Prompts and demonstrations as JSON: one object a line, in files and on the worker's pipe.
 
+A message may have images, ``{"role": ..., "content": ..., "images": [PNG as base64, ...]}``. They
+are a part of the line, so the digest of a data set covers them.
+
 Standard library only: the confined worker process imports this too. A line of a prompt file is
 ``{"id": ..., "messages": [{"role": ..., "content": ...}, ...], "task": {...}}``, a line of a
 demonstration file ``{"messages": [...], "turns": [{"role": "assistant", "content": ...}, ...]}``.
 """
 
+import base64
+import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,13 +19,16 @@ from tasks.rollout.json_lines import PromptError, fields_of, pairs_of, read_rows
 
 ROLES = ("system", "user", "assistant", "tool")
 _NUM_SHOWN = 3
+_PNG = b"\x89PNG\r\n\x1a\n"
+MAX_IMAGE = 1 << 20
+"""Most characters of an image: a megabyte holds any that a model of usual size reads."""
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Json]:
     """Return a prompt as the object of one line."""
     return {
         "id": prompt.id,
-        "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
+        "messages": [message_to_json(message) for message in prompt.messages],
         "task": dict(prompt.task),
         **_mode_to_json(prompt.mode),
     }
@@ -41,7 +49,7 @@ def prompt_from_json(value: object) -> Prompt:
 def demonstration_to_json(demonstration: Demonstration) -> dict[str, Json]:
     """Return a demonstration as the object of one line."""
     return {
-        "messages": [{"role": m.role, "content": m.content} for m in demonstration.messages],
+        "messages": [message_to_json(message) for message in demonstration.messages],
         "turns": [{"role": t.role, "content": t.content} for t in demonstration.turns],
         **_mode_to_json(demonstration.mode),
     }
@@ -52,6 +60,13 @@ def demonstration_from_json(value: object) -> Demonstration:
     fields = fields_of(value, required=("messages", "turns"), optional=("mode",))
     turns = turns_from_json(fields["turns"])
     return Demonstration(messages_from_json(fields["messages"]), turns, mode_from_json(fields))
+
+
+def message_to_json(message: Message) -> dict[str, Json]:
+    """Return a message as an object, with its images if it has any."""
+    images: list[Json] = [*message.images]
+    with_images: dict[str, Json] = {"images": images} if images else {}
+    return {"role": message.role, "content": message.content, **with_images}
 
 
 def _mode_to_json(mode: str) -> dict[str, Json]:
@@ -136,19 +151,51 @@ def refuse_overlap(training: Sequence[Prompt], evaluation: Sequence[Prompt]) -> 
         )
 
 
-def _content(prompt: Prompt) -> tuple[tuple[str, str], ...]:
-    return tuple((m.role, " ".join(m.content.split())) for m in prompt.messages)
+def _content(prompt: Prompt) -> tuple[tuple[str, ...], ...]:
+    return tuple((m.role, " ".join(m.content.split()), *m.images) for m in prompt.messages)
 
 
 def messages_from_json(value: object) -> tuple[Message, ...]:
     """Return the messages of a prompt, which end with the user's."""
-    messages = tuple(Message(*pair) for pair in pairs_of(value, "messages", ROLES))
+    images = [_images_of(entry) for entry in value] if isinstance(value, list) else []
+    plain = [_without_images(entry) for entry in value] if isinstance(value, list) else value
+    pairs = pairs_of(plain, "messages", ROLES)
+    messages = tuple(Message(*pair, images=own) for pair, own in zip(pairs, images, strict=True))
     if messages[-1].role != "user" or not messages[-1].content.strip():
         raise PromptError(
             f"the last message is {messages[-1].role!r} {messages[-1].content[:40]!r}: the model "
             "answers a user, so end with a non-empty user message"
         )
     return messages
+
+
+def _without_images(entry: object) -> object:
+    if not isinstance(entry, dict):
+        return entry
+    return {name: value for name, value in entry.items() if name != "images"}
+
+
+def _images_of(entry: object) -> tuple[str, ...]:
+    """Return the images of a message; PromptError for anything but PNG files as base64."""
+    given = entry.get("images", []) if isinstance(entry, dict) else []
+    if not isinstance(given, list):
+        raise PromptError(f"'images' is a {type(given).__name__}: give a list of PNG files")
+    for image in given:
+        if not isinstance(image, str) or not _is_png(image):
+            raise PromptError(f"'images' holds {shown(image)}: give PNG files, each as base64 text")
+        if len(image) > MAX_IMAGE:
+            raise PromptError(
+                f"an image has {len(image)} characters, and at most {MAX_IMAGE} are taken, because "
+                "it is a part of its prompt's line: scale it to the size that the model reads"
+            )
+    return tuple(given)
+
+
+def _is_png(image: str) -> bool:
+    try:
+        return base64.b64decode(image, validate=True).startswith(_PNG)
+    except (binascii.Error, ValueError):
+        return False
 
 
 def turns_from_json(value: object) -> tuple[Turn, ...]:

@@ -15,6 +15,7 @@ from tasks.rollout.environment import Json, Message, Prompt, Turn
 from tasks.rollout.foreign import shown
 from tasks.rollout.json_lines import PromptError, fields_of, read_rows, write_rows
 from tasks.rollout.prompts import (
+    message_to_json,
     messages_from_json,
     mode_from_json,
     prompt_from_json,
@@ -135,7 +136,7 @@ def _comparison_to_json(comparison: PreferencePair) -> dict[str, Json]:
     return {
         "domain": comparison.domain,
         "prompt": comparison.prompt,
-        "messages": [{"role": m.role, "content": m.content} for m in comparison.messages],
+        "messages": [message_to_json(message) for message in comparison.messages],
         "chosen": _turns_to_json(comparison.chosen),
         "rejected": _turns_to_json(comparison.rejected),
         "strength": comparison.strength.value,

@@ -55,7 +55,12 @@ def refuse_evaluated(documents: Sequence[TextDocument], evaluation: Iterable[Pro
     Raises:
         RefusedError: ``evaluated-text``, with documents and prompts.
     """
-    questions = {prompt.id: _words(prompt.messages[-1].content) for prompt in evaluation}
+    # A question about an image is another one without it.
+    questions = {
+        prompt.id: _words(prompt.messages[-1].content)
+        for prompt in evaluation
+        if not prompt.messages[-1].images
+    }
     found = [
         f"document {number} holds {name!r}"
         for number, document in enumerate(documents, 1)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.files import Policy
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Question
@@ -157,6 +158,12 @@ def verdict_on(score: float, settings: JudgeSettings) -> str:
 
 
 def _fields(response: ScoredResponse, settings: JudgeSettings) -> dict[str, str]:
+    if any(message.images for message in response.prompt.messages):
+        raise RefusedError(
+            "image-for-text-model",
+            f"the prompt {response.prompt.id!r} has an image, and a judge reads text alone: judge "
+            "responses to prompts of text",
+        )
     said = [(message.role, message.content) for message in response.prompt.messages]
     return {"rubric": settings.rubric, "prompt": _as_text(said)}
 

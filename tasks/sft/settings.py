@@ -61,6 +61,30 @@ class BaseSettings(BaseModel):
     )
 
 
+class TowerSettings(BaseModel):
+    """Shape of a vision tower; by default of images of 3 x 3 patches."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int = 12
+    """Width and height of an image in pixels."""
+    patch_size: int = 4
+    """Width and height of a patch, which becomes a token."""
+    hidden_size: int = 32
+    num_layers: int = 1
+    num_heads: int = 2
+    feed_forward_size: int = 64
+
+
+class ImageBaseSettings(BaseModel):
+    """A vision tower for a text model, and their training together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tower: TowerSettings = TowerSettings()
+    training: SftSettings
+
+
 class BedSettings(BaseModel):
     """The testbed at one scale: its base, the examples that the base reads, and its domains."""
 

@@ -11,6 +11,7 @@ from tasks.contracts.handover import StageLabel
 from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
+from tasks.model.images import reader_in
 from tasks.model.saving import save_tried
 from tasks.model.system_prompt import chat_tokens
 from tasks.platform.measurements import Measurements
@@ -80,7 +81,7 @@ def finetune(
     """Return ``start`` fine-tuned on the demonstrations of ``data``, and on its text.
 
     Raises:
-        RefusedError: ``other-kind`` for a start that is no policy, or data of another kind;
+        RefusedError: ``other-kind`` for a start other than a policy, or data of another kind;
             ``missing-text`` or ``idle-text`` where text and settings do not belong together.
     """
     refuse_other_kind(start, "checkpoint", "start")
@@ -103,11 +104,13 @@ def finetune(
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         report(stage.name, 0, settings.num_steps, message="load")
-        policy = load_policy(runner.store.tree(start.digest))
-        chat = chat_tokens(policy.tokenizer, stage.system_prompt)
+        policy = load_policy(runner.store.tree(start.digest), takes_images=True)
+        chat = chat_tokens(
+            policy.tokenizer, stage.system_prompt, images=reader_in(policy.model.config)
+        )
         examples = [d for item in examples_of for d in stored_demonstrations(runner.store, item)]
         random.Random(seed).shuffle(examples)
-        rows = [_tokenized(chat, example) for example in examples]
+        rows = [tokenized(chat, example) for example in examples]
         if settings.text is not None:
             texts = [t.text for item in texts_of for t in stored_texts(runner.store, item)]
             rows += text_rows(chat, texts, settings.text, len(rows), seed)
@@ -167,7 +170,7 @@ def _scratch(
         chat = ChatTokens(tokenizer)
         units = [
             *(Tokens(ids, (True,) * len(ids)) for ids in read),
-            *(_ended(_tokenized(chat, example), end) for example in examples),
+            *(_ended(tokenized(chat, example), end) for example in examples),
         ]
         random.Random(seed).shuffle(units)
         rows = packed(units, settings.row_tokens)
@@ -180,7 +183,8 @@ def _inputs(data: Sequence[Artifact]) -> tuple[Input, ...]:
     return tuple(Input.of("data", item, str(place)) for place, item in enumerate(data))
 
 
-def _tokenized(chat: ChatTokens, example: Demonstration) -> Tokens:
+def tokenized(chat: ChatTokens, example: Demonstration) -> Tokens:
+    """Return the tokens of a worked example."""
     return chat.demonstration(
         [vars(message) for message in example.messages],
         [(turn.role, turn.content) for turn in example.turns],

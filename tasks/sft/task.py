@@ -14,6 +14,7 @@ from tasks.sft.settings import (
     BaseSettings,
     BedSettings,
     FoundationPreset,
+    ImageBaseSettings,
     SftSettings,
     at_scale,
 )
@@ -26,6 +27,17 @@ def make_base(source: str, data: list[Artifact], settings: BaseSettings, seed: i
     from tasks.sft import steps
 
     return steps.make_base(StepRunner(), source, data, settings, seed)
+
+
+@hosted(resources.Stage.FOUNDATION)
+def make_image_base(
+    start: Artifact, data: list[Artifact], settings: ImageBaseSettings, seed: int
+) -> Artifact:
+    """Give a text model a vision tower, and train both on demonstrations of text and images."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.sft import image_base
+
+    return image_base.make_image_base(StepRunner(), start, data, settings, seed)
 
 
 @hosted(resources.Stage.FOUNDATION)

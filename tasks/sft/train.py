@@ -4,9 +4,10 @@ Episodes are tokenized here (``tasks.model.chat``) and handed to TRL as ids with
 training sees the same tokens as sampling does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -15,6 +16,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import positions_in
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy
 from tasks.sft.settings import LossMean, SftSettings
@@ -23,6 +25,8 @@ from tasks.supervised.optimizers import optimizers_of
 from tasks.supervised.training import Watch, configured, run_trainer
 
 _NOT_LEARNED = -100
+_ROW = "row"
+"""Column of the data set that says which row it is."""
 
 
 def supervise(
@@ -43,6 +47,13 @@ def supervise(
     """
     model = policy.model.float()  # bf16 weights would lose most of a small update
     _check(rows, model)
+    with_images = any(row.pixels is not None for row in rows)
+    if with_images and settings.loss_mean is not LossMean.TOKENS:
+        raise RefusedError(
+            "images-not-taken",
+            f"demonstrations with images are learned by the mean of {LossMean.TOKENS}, but "
+            f"loss_mean is {settings.loss_mean}: leave it out",
+        )
     data = Dataset.from_dict(
         {
             "input_ids": [list(row.ids) for row in rows],
@@ -50,6 +61,7 @@ def supervise(
                 [token if written else _NOT_LEARNED for token, written in zip(*row, strict=True)]
                 for row in ((row.ids, row.is_response) for row in rows)
             ],
+            **({_ROW: list(range(len(rows)))} if with_images else {}),
         }
     )
     optimizers = optimizers_of(model, settings)
@@ -57,14 +69,36 @@ def supervise(
     trainer = make(
         model=model,
         args=configured(SFTConfig, settings, seed, scratch)(
-            max_length=None, dataset_kwargs={"skip_prepare_dataset": True}
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=not with_images,
         ),
         train_dataset=data,
         processing_class=policy.tokenizer,
         optimizers=optimizers,
     )
+    if with_images:
+        trainer.data_collator = _WithPixels(trainer.data_collator, rows)
     with residual_dropout(model, settings.dropout):
         return run_trainer(trainer, optimizers, watch)
+
+
+class _WithPixels:
+    """Collates rows as the trainer does, with the pixels of their images in the order of rows."""
+
+    def __init__(
+        self,
+        collate: Callable[[list[dict[str, object]]], dict[str, Tensor]],
+        rows: Sequence[Tokens],
+    ) -> None:
+        self._collate, self._rows = collate, rows
+
+    def __call__(self, examples: list[dict[str, object]]) -> dict[str, Tensor]:
+        rows = [self._rows[int(str(example[_ROW]))] for example in examples]
+        plain = [{n: v for n, v in example.items() if n != _ROW} for example in examples]
+        given = [row.pixels for row in rows if row.pixels is not None]
+        pixels = {"pixel_values": torch.cat(given)} if given else {}
+        return {**self._collate(plain), **pixels}
 
 
 class RowMeanTrainer(SFTTrainer):
@@ -111,7 +145,7 @@ def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:
             "no-response-token",
             "no row has a response token to learn from: demonstrations need assistant turns",
         )
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limit = positions_in(model.config)
     longest = max(len(row.ids) for row in rows)
     if limit is not None and longest > limit:
         raise RefusedError(

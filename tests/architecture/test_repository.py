@@ -21,6 +21,7 @@ from tests.support.project_files import (
 
 # Where a distribution is not called as its package is: {package: distribution}.
 IMPORTED_AS = {
+    "PIL": "pillow",
     "cyclonedx": "cyclonedx-python-lib",
     "flytekitplugins": "flytekitplugins-kfpytorch",
     "google": "protobuf",

@@ -47,6 +47,7 @@ ELSEWHERE = {
     "measure_teachers": "tests/release/test_student_mixed.py",
     "record_approval": "tests/release/test_student_mixed.py",
     "warm_up_student": "tests/release/test_student_mixed.py",
+    "make_image_base": "tests/sft/test_image_base.py",
     "read_on": "tests/mid_training/test_steps.py",
     "learn_preferences": "tests/preference/test_steps.py",
     "train_reward_model": "tests/reward_model/test_steps.py",
@@ -69,7 +70,7 @@ ELSEWHERE = {
     # What they make is taken by an audit alone, which refuses what is of another round.
     "retrain": "tests/lineage/test_rules_audit.py",
     "replay_round": "tests/lineage/test_rules_audit.py",
-    # They make nothing of what they are given: two refuse to begin, one says that a run failed.
+    # They make nothing of what they are given: they refuse to begin, or say that a run failed.
     "check_climb": "tests/end_to_end/test_bad_input_of_a_climb.py",
     "check_foundation": "tests/end_to_end/test_disk_of_a_foundation.py",
     "record_failure": "tests/hosted/test_failure_records.py",
@@ -88,7 +89,6 @@ ELSEWHERE = {
     "climb_again": "tests/end_to_end/test_refreshed_consolidation.py",
     "release_again": "tests/end_to_end/test_refreshed_consolidation.py",
     "next_round": "tests/refresh/test_climb_again.py",
-    # It measures what it is given, and its card names each by digest.
     "score_recipe": "tests/evaluate/test_recipe_card.py",
     # It refuses checkpoints without a common ancestor.
     "merge_checkpoints": "tests/merge/test_soup.py",

@@ -6,7 +6,7 @@ from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.environment import SPLITS
 from tasks.rollout.worker.bundle import collect
 from tests.support.bed_domains import EACH_DOMAIN, NAMES, answered, environment_of, source_of
-from workflows.testbed.base import BEDS, DOMAINS, package_of
+from workflows.testbed.base import BEDS, DOMAINS, PICTURES, package_of
 
 COUNT = {"train": 300, "validation": 60, "evaluation": 60}
 SIZES = {domain.name: domain for domain in DOMAINS}
@@ -82,6 +82,8 @@ def test_a_domain_can_be_bundled(name, tmp_path):
 
 def test_each_scale_has_all_six_domains_each_with_an_owner_of_its_own():
     for bed in BEDS:
-        assert sorted(domain.name for domain in bed.domains) == list(NAMES)
+        *texts, pictures = bed.domains
+        assert sorted(domain.name for domain in texts) == list(NAMES)
+        assert pictures.name == PICTURES.name
         assert sorted(part.domain for part in bed.blend.contributions) == list(NAMES)
-        assert len({domain.owner for domain in bed.domains}) == len(NAMES)
+        assert len({domain.owner for domain in bed.domains}) == len(NAMES) + 1

@@ -27,12 +27,12 @@ from tasks.rejection_sampling.annotator import AnnotatorSettings
 from tasks.rejection_sampling.demonstrations import DemonstrationRule
 from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
-from tasks.rejection_sampling.settings import ComparisonSettings, ResponseSettings
+from tasks.rejection_sampling.settings import ComparisonSettings, ResponseSettings, VerdictSettings
 from tasks.reward_model.settings import RewardModelSettings
 from tasks.rl.settings import ExternalTrainer, RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.scoring.settings import JudgeSettings
-from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.settings import BaseSettings, ImageBaseSettings, SftSettings
 from workflows.commands.derivation_schemas import (
     Defined,
     Schema,
@@ -137,6 +137,10 @@ KINDS: Mapping[str, Kind] = {
     "gate_outcome": Kind(
         "The result of a merge, beside what the gate predicted.", fields_of(recipe=str)
     ),
+    "image_base": Kind(
+        "A text model with a vision tower, trained on demonstrations of text and images.",
+        model_of(ImageBaseSettings),
+    ),
     "import": Kind(
         "A teacher that was trained elsewhere, and what its team declares of it; empty facts are "
         "unknown.",
@@ -219,6 +223,10 @@ KINDS: Mapping[str, Kind] = {
     "text": Kind(
         "Documents with source and license, JSONL: of a file, or written here.",
         any_of(fields_of(files=dict[str, str]), fields_of(num_documents=int)),
+    ),
+    "verdicts": Kind(
+        "Verdicts of a simulated annotator on responses, from which a model learns to judge.",
+        model_of(VerdictSettings),
     ),
     "waiver": Kind(
         "A signed statement that accepts findings of a plan.", model_of(Waiver, envelope=str)

@@ -6,7 +6,7 @@ Everything here is wired inside a ``@workflow``: artifacts and numbers are promi
 from collections.abc import Mapping, Sequence
 
 from lineage.artifacts import Artifact
-from tasks.contracts.handover import Domain
+from tasks.contracts.handover import Domain, DomainSettings
 from tasks.contracts.scale import Scale
 from tasks.recipe.settings import RecipeNumbers
 from tasks.recipe.task import numbers_at
@@ -42,10 +42,14 @@ class RecipeData:
         self._bed, self.base = lay(scale)
         self._domains: dict[str, Domain] = {}
         for place, domain in enumerate(DOMAINS):
-            made = collect_domain(
-                package=package_of(domain), settings=self._bed.domains[place], seed=SEED
-            )
-            self._domains[domain.name] = named(f"collect-{domain.name}", made)
+            self.collect(domain, place)
+
+    def collect(self, domain: DomainSettings, place: int) -> None:
+        """Wire the data of a domain at a place of the testbed's; every stage is measured on it."""
+        made = collect_domain(
+            package=package_of(domain), settings=self._bed.domains[place], seed=SEED
+        )
+        self._domains[domain.name] = named(f"collect-{domain.name}", made)
 
     def domain(self, name: str) -> Domain:
         """Return a domain of the testbed."""

@@ -1,4 +1,4 @@
-"""What some recipes share beside ``kit``: mid-training, traces, judges, checkpoints of a ladder."""
+"""What some recipes share beside ``kit``: mid-training, traces, judges, ladders, pictures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,17 +9,30 @@ from tasks.mid_training.task import read_on
 from tasks.recipe.task import finished_policy, late_policy
 from tasks.rejection_sampling.task import write_verdicts
 from tasks.rl.task import reinforce
-from tasks.sft.task import finetune, make_text
+from tasks.sft.task import finetune, make_image_base, make_text
 from workflows.graph import named
 from workflows.recipes.kit import RecipeRun
 from workflows.recipes.kit_data import OWNER
-from workflows.testbed.base import DOMAINS, SEED
+from workflows.testbed.base import DOMAINS, PICTURES, SEED
 
 NUM_DOCUMENTS = 3000
 """ours: lines of the kind that the base of the testbed read, from another seed."""
 
 NUM_LATE = 2
 """ours: checkpoints of a climb that write its traces."""
+
+
+def give_sight(run: RecipeRun, name: str) -> None:
+    """Wire the domain with pictures, and a base that sees in the place of the testbed's."""
+    run.collect(PICTURES, place=len(DOMAINS))  # behind the domains of all recipes
+    read = [*(domain.name for domain in DOMAINS), PICTURES.name]
+    made = make_image_base(
+        start=run.base,
+        data=run.demonstrations(read),
+        settings=run.numbers.image_base[name],
+        seed=SEED,
+    )
+    run.base = named(name, made)
 
 
 def mid_trained(run: RecipeRun, name: str, start: Artifact) -> Artifact:

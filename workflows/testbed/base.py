@@ -19,6 +19,7 @@ from tasks.sft.task import bed_at, make_base
 from workflows.graph import named
 from workflows.testbed.add.settings import DOMAIN as ADD
 from workflows.testbed.form.settings import DOMAIN as FORM
+from workflows.testbed.grid.settings import DOMAIN as GRID
 from workflows.testbed.helpful.settings import DOMAIN as HELPFUL
 from workflows.testbed.safe.settings import DOMAIN as SAFE
 from workflows.testbed.sort.settings import DOMAIN as SORT
@@ -30,6 +31,9 @@ OWNER = "foundation"
 SEED = 0
 """Seed of the base, whatever the seed of the recipe."""
 DOMAINS = (ADD, SORT, FORM, TOOL, HELPFUL, SAFE)
+PICTURES = GRID
+"""The domain with pictures. The base reads text alone, so a recipe has to give it a vision tower
+first, and no other recipe is measured on it."""
 VERIFIABLE = (ADD, SORT, FORM, TOOL)
 """Domains with a grade that a recipe may train on; the others have a gold score."""
 _EXAMPLES = {"add": 6000, "sort": 7500, "form": 4500, "tool": 5500, "helpful": 4500, "safe": 3500}
@@ -82,7 +86,7 @@ BEDS = [
             training=SftSettings(num_steps=4, batch_size=4, learning_rate=1e-2, warmup_steps=0),
         ),
         blend=_blend(dict.fromkeys(_EXAMPLES, 20)),
-        domains=[_smaller(domain) for domain in DOMAINS],
+        domains=[_smaller(domain) for domain in (*DOMAINS, PICTURES)],
     ),
     BedSettings(
         scale=Scale.TINY,
@@ -101,7 +105,7 @@ BEDS = [
             training=SftSettings(num_steps=900, batch_size=16, learning_rate=1e-2, muon=True),
         ),
         blend=_blend(_EXAMPLES),
-        domains=list(DOMAINS),
+        domains=[*DOMAINS, PICTURES],
     ),
     BedSettings(
         scale=Scale.PUBLISHED,
@@ -109,7 +113,7 @@ BEDS = [
         source="Qwen/Qwen3-8B-Base",
         base=BaseSettings(),
         blend=_blend(_EXAMPLES),
-        domains=list(DOMAINS),
+        domains=[*DOMAINS, PICTURES],
     ),
 ]
 """The testbed at each scale."""

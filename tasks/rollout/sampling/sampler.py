@@ -20,5 +20,16 @@ class ModelTurn:
 class Sampler(Protocol):
     """Writes the next model turn for each context."""
 
-    def sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
-        """Return a turn for each context; ``noise`` is uniform in [0, 1), [contexts, tokens]."""
+    def sample(
+        self,
+        contexts: Sequence[Sequence[int]],
+        noise: Tensor,
+        pixels: Sequence[Tensor | None] = (),
+    ) -> list[ModelTurn]:
+        """Return a turn for each context.
+
+        Args:
+            contexts: Ids of each.
+            noise: Uniform in [0, 1), [contexts, tokens].
+            pixels: Pixels of each context's images; () if none has any.
+        """

@@ -24,6 +24,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from tasks.model.architecture import body_of
+from tasks.model.images import embedded
 from tasks.model.kernels.unread_tokens import last_mlp_only_at
 from tasks.rollout.sampling.transformers.cache import ColumnCache
 from tasks.rollout.sampling.transformers.pace import Pace
@@ -176,9 +177,14 @@ class Padded:
     """Rows that are being generated, and their left-padded cache."""
 
     def __init__(
-        self, model: PreTrainedModel, contexts: Sequence[Sequence[int]], pad_id: int
+        self,
+        model: PreTrainedModel,
+        contexts: Sequence[Sequence[int]],
+        pad_id: int,
+        pixels: Sequence[Tensor | None] = (),
     ) -> None:
-        """Take contexts."""
+        """Take contexts, and the pixels of each one's images."""
+        self._pixels = pixels
         longest = max(len(context) for context in contexts)
         self._model, self._cache = model, DynamicCache(config=model.config)
         self._contexts_BS = torch.full((len(contexts), longest), pad_id, dtype=torch.long)
@@ -192,7 +198,10 @@ class Padded:
 
     def read_contexts(self) -> Tensor:
         """Run the contexts; return the hidden states [B, D] that predict each row's first token."""
-        return self._run(self._contexts_BS.to(self._model.device))
+        ids_BS = self._contexts_BS.to(self._model.device)
+        return self._run(
+            ids_BS, embedded(self._model, ids_BS, self._pixels) if self._pixels else None
+        )
 
     def read(self, tokens_B: Tensor) -> Tensor:
         """Run a token for each row; return the hidden states [B, D] that predict the next."""
@@ -209,11 +218,14 @@ class Padded:
         self._cache.reorder_cache(cast("torch.LongTensor", rows_B))
         self._mask_BP = self._mask_BP[rows_B]
 
-    def _run(self, ids_BS: Tensor) -> Tensor:
+    def _run(self, ids_BS: Tensor, embeddings_BSD: Tensor | None = None) -> Tensor:
+        given = {"input_ids": ids_BS}
+        if embeddings_BSD is not None:
+            given = {"inputs_embeds": embeddings_BSD}
         positions_BP = (self._mask_BP.cumsum(-1) - 1).clamp(min=0)
         positions_BS = positions_BP[:, -ids_BS.shape[1] :]
         output = body_of(self._model)(
-            input_ids=ids_BS,
+            **given,
             attention_mask=self._mask_BP,
             past_key_values=self._cache,
             use_cache=True,

@@ -13,10 +13,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
+from tasks.model.architecture import positions_in
 from tasks.model.kernels.cpu import one_token_attention
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.transformers.pace import pace_of
-from tasks.rollout.sampling.transformers.verified import Way, reader_of, way_of
+from tasks.rollout.sampling.transformers.readers import Padded, Reader
+from tasks.rollout.sampling.transformers.verified import Way, reader_of, refuse_unpadded, way_of
 from tasks.rollout.sampling.transformers.writing import Writing
 from tasks.rollout.settings import SamplingSettings
 
@@ -41,7 +43,12 @@ class TransformersSampler:
 
     # Nothing of a call outlives it, so nothing that learns meets a tensor without gradients.
     @torch.inference_mode()
-    def sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
+    def sample(
+        self,
+        contexts: Sequence[Sequence[int]],
+        noise: Tensor,
+        pixels: Sequence[Tensor | None] = (),
+    ) -> list[ModelTurn]:
         """Return one turn for each context, in the order of the contexts.
 
         Raises:
@@ -53,21 +60,29 @@ class TransformersSampler:
         self._model.eval()
         try:
             with one_token_attention(self._model):
-                return self._sample(contexts, noise)
+                return self._sample(contexts, noise, pixels)
         finally:
             self._model.train(was_training)
 
-    def _sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
+    def _sample(
+        self, contexts: Sequence[Sequence[int]], noise: Tensor, pixels: Sequence[Tensor | None]
+    ) -> list[ModelTurn]:
         # By length for little padding, and like next to like.
         order = sorted(range(len(contexts)), key=lambda at: (len(contexts[at]), *contexts[at]))
         most = self._settings.max_new_tokens
         ordered = [contexts[place] for place in order]
         # A turn's last token is not run: nothing comes after it.
         num_read = most - 1
-        way = way_of(self._model, len(ordered[-1]) + num_read)
         pace = pace_of(self._model)
-        pace = replace(pace, is_recorded=pace.is_recorded and way is Way.COLUMNS)
-        reader = reader_of(self._model, way, ordered, num_read, self._pad_id, pace)
+        if pixels:
+            refuse_unpadded(self._model)
+            pace = replace(pace, is_recorded=False)
+            own = [pixels[place] for place in order]
+            reader: Reader = Padded(self._model, ordered, self._pad_id, own)
+        else:
+            way = way_of(self._model, len(ordered[-1]) + num_read)
+            pace = replace(pace, is_recorded=pace.is_recorded and way is Way.COLUMNS)
+            reader = reader_of(self._model, way, ordered, num_read, self._pad_id, pace)
         writing = Writing(
             self._model, reader, noise[order, :most], self._ends, self._settings.temperature
         )
@@ -87,7 +102,7 @@ class TransformersSampler:
         return ModelTurn(tuple(ids[:length]), tuple(log_probs[:length]), ended)
 
     def _refuse_too_long(self, contexts: Sequence[Sequence[int]]) -> None:
-        limit = getattr(self._model.config, "max_position_embeddings", None)
+        limit = positions_in(self._model.config)
         longest = max(len(context) for context in contexts)
         if limit is not None and longest + self._settings.max_new_tokens > limit:
             raise RefusedError(

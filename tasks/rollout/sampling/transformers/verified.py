@@ -72,6 +72,22 @@ def way_of(model: PreTrainedModel, num_columns: int) -> Way:
     return Way.WHOLE
 
 
+def refuse_unpadded(model: PreTrainedModel) -> None:
+    """Refuse a model of images if its cache does not repeat its own numbers.
+
+    Raises:
+        RefusedError: ``images-not-sampled``.
+    """
+    known = _KNOWN.setdefault(model, {})
+    if not _is_verified(model, Way.PADDED, known):
+        raise RefusedError(
+            "images-not-sampled",
+            f"the cache of {type(model).__name__} does not repeat the numbers of its forward pass "
+            f"({known[Way.PADDED]}), and prompts with images are sampled with a cache alone: use "
+            "a model with such a cache",
+        )
+
+
 def reader_of(
     model: PreTrainedModel,
     way: Way,

@@ -58,13 +58,19 @@ class VllmSampler:
         self._longest = self._served_length()
         self._is_probed = False
 
-    def sample(self, contexts: Sequence[Sequence[int]], noise: Tensor) -> list[ModelTurn]:
+    def sample(
+        self,
+        contexts: Sequence[Sequence[int]],
+        noise: Tensor,
+        pixels: Sequence[Tensor | None] = (),
+    ) -> list[ModelTurn]:
         """Return one turn for each context, by the current policy.
 
         Raises:
             ValueError: if a context and its turn do not fit into what the server takes.
             VllmError: if the server fails, or its answers are not those of the policy.
         """
+        assert not pixels, "make_sampler refuses a policy that reads images"
         self._refuse_too_long(contexts)
         if self._weights.bring_up_to_date():
             self._is_probed = False

@@ -1,0 +1,1 @@
+"""Team grid: a row of colors, read from a picture."""
