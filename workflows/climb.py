@@ -13,7 +13,8 @@ from tasks.release.task import (
     resolve_checkpoint,
     summarize,
 )
-from tasks.rl.settings import ExternalTrainer, RlSettings
+from tasks.rl.external_settings import ExternalTrainer
+from tasks.rl.settings import RlSettings
 from tasks.rl.task import climb, climb_outside
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings

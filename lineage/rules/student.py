@@ -9,6 +9,8 @@ from lineage.artifacts import Artifact, Student
 from lineage.launches.waiver import NEVER_WAIVED, parse_waiver
 from lineage.records.record import Derivation
 from lineage.records.system_prompt import named_system_prompt, read_system_prompts
+from lineage.rules.controls import RULE as CONTROLS
+from lineage.rules.controls import check_controls
 from lineage.rules.evidence import Breach, Evidence, artifact_of, same, taken
 from lineage.rules.measured import (
     FORK_POINT,
@@ -38,7 +40,7 @@ RULES = {
     "passed": "Every refusal among the plan's findings can be waived, and a waiver of this plan, "
     "or of the plan before the gate, accepts it.",
     "approval": "Where the plan was to be reviewed, an approval of it is recorded.",
-    "controls": "Each control is a merge of the plan's teachers.",
+    "controls": CONTROLS,
     "scorecard": "The scorecard measured the checkpoint, the controls, the fork point and the "
     "teachers on the evaluation prompts of every domain of the plan.",
 }
@@ -66,7 +68,7 @@ def check_student(evidence: Evidence, made: Derivation, student: Student) -> Ite
     yield from rounds.breaches
     yield from _settings(evidence, student)
     yield from check_tokens(evidence, student, plan)
-    yield from _controls(evidence, student, plan, rounds.start)
+    yield from check_controls(evidence, student, plan, rounds.start)
     yield from _scorecard(evidence, student, plan)
 
 
@@ -244,22 +246,6 @@ def _settings(evidence: Evidence, student: Student) -> Iterator[Breach]:
 def settings_of(made: Derivation) -> Mapping[str, JsonValue]:
     """Return the settings that a student of this round has in its manifest."""
     return {"kind": made.kind, "seed": made.seed, **made.settings}
-
-
-def _controls(
-    evidence: Evidence, student: Student, plan: Planned, start: Artifact | None
-) -> Iterator[Breach]:
-    wanted = {(t.name, t.checkpoint.digest, t.checkpoint.record) for t in plan.teachers}
-    for name, control in student.controls.items():
-        made = evidence.made(control.record) if control.record else None
-        if made is None or made.kind != "merge":
-            yield Breach("controls", f"{name} is not a recorded merge")
-            continue
-        is_now = {(i.name, i.artifact, i.record) for i in taken(made, "teacher")}
-        if is_now != wanted:
-            yield Breach("controls", f"{name} is a merge of other teachers")
-        if start and not any(same(item, start) for item in taken(made, "student")):
-            yield Breach("controls", f"{name} starts from elsewhere than the student")
 
 
 def _scorecard(evidence: Evidence, student: Student, plan: Planned) -> Iterator[Breach]:

@@ -73,6 +73,17 @@ class BlendSettings(Frozen):
     """Whether ``prompts.py`` may run unconfined; see ``SamplingSettings``."""
 
 
+class TrainingDomain(Frozen):
+    """What training on a domain needs of it."""
+
+    name: str
+    owner: str
+    system_prompt: str = ""
+    environment: Artifact
+    train: Artifact
+    """Training prompts."""
+
+
 class Domain(Frozen):
     """A domain as its team releases it: everything by digest."""
 
@@ -84,6 +95,17 @@ class Domain(Frozen):
     demonstrations: Artifact
     sketches: Artifact
     """Sketches of the demonstrations, which reveal overlap with other data without the data."""
+
+    @property
+    def training(self) -> TrainingDomain:
+        """What RL needs of the domain."""
+        return TrainingDomain(
+            name=self.settings.name,
+            owner=self.settings.owner,
+            system_prompt=self.settings.system_prompt,
+            environment=self.environment,
+            train=self.train,
+        )
 
 
 class MeasuredRung(Frozen):
@@ -122,6 +144,13 @@ class PlannedTeacher(Frozen):
     train: Artifact
     validation: Artifact
     evaluation: Artifact
+
+    @property
+    def training(self) -> TrainingDomain:
+        """What RL on the teacher's domain needs; the student reads no system prompt."""
+        return TrainingDomain(
+            name=self.domain, owner=self.owner, environment=self.environment, train=self.train
+        )
 
 
 class Plan(Frozen):

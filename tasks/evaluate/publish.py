@@ -14,6 +14,7 @@ from lineage.view.picture import draw, draw_narrow, page
 from tasks.contracts.handover import Plan
 from tasks.contracts.planned import plan_of
 from tasks.evaluate.cards import measurements_of, read_scorecard
+from tasks.evaluate.cost import cost_of_methods
 from tasks.evaluate.measure import Example, read_measured
 from tasks.evaluate.plot import write_plot
 from tasks.evaluate.report import (
@@ -82,6 +83,9 @@ def make_report(runner: StepRunner, student: Artifact) -> Artifact:
             lineage=draw(graph),
             lineage_narrow=draw_narrow(graph),
             provenance=_provenance(runner, plan, manifest, student, settings),
+            costs=cost_of_methods(
+                runner.records, plan, {STUDENT: manifest.checkpoint, **manifest.controls}
+            ),
             making=making_of(runner, plan, manifest, student),
         )
         (out / "report.html").write_text(render_report(content), encoding="utf-8")

@@ -4,7 +4,6 @@ Everything on it comes from measurements and records of the store, so a card can
 """
 
 import json
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -15,11 +14,11 @@ from pydantic import Field
 from lineage.artifacts import Artifact
 from lineage.digest import canonical_json
 from lineage.frozen import Frozen
-from lineage.graph.handed import handed
-from lineage.records.record import Derivation, Input, Records
+from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import Domain
 from tasks.contracts.named import NamedArtifact
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
+from tasks.evaluate.cost import StageCost, cost_of_records
 from tasks.evaluate.drift import measure_drift, read_drift
 from tasks.evaluate.measure import DomainMeasurement, Examiner, read_measured
 from tasks.evaluate.recipe_rewards import RewardScores, read_reward_scores
@@ -63,15 +62,6 @@ class DomainScore(Frozen):
     """Share of truncated responses."""
     modes: dict[str, ModeScore] = Field(default_factory=dict)
     """The same by template mode, for the modes "on" and "off"."""
-
-
-class StageCost(Frozen):
-    """What the steps of one kind took, summed over the recipe's records."""
-
-    steps: int = 0
-    tokens_sampled: int = 0
-    tokens_trained: int = 0
-    processor_seconds: float = 0.0
 
 
 class RecipeCard(Frozen):
@@ -151,7 +141,9 @@ def score_recipe(
             drift={last: {name: read_drift(runner, item).nats for name, item in drifts.items()}},
             rewards=read_reward_scores(runner, scored),
             forgetting=forgetting(scores, [BASE, *(stage.name for stage in stages)]),
-            cost=cost_of_records(runner.records, [stage.artifact for stage in stages], base),
+            cost=cost_of_records(
+                runner.records, [stage.artifact for stage in stages], {base.record}
+            ),
         )
         for domain, score in scores[last].items():
             measurements.add(0, {f"score/{domain}": score.mean})
@@ -207,39 +199,6 @@ def forgetting(
         domain: max(0.0, max(scores[stage][domain].mean for stage in before) - score.mean)
         for domain, score in scores[last].items()
     }
-
-
-def cost_of_records(
-    records: Records, checkpoints: Sequence[Artifact], base: Artifact
-) -> dict[str, StageCost]:
-    """Return what was spent on checkpoints since the base, by kind of record.
-
-    It follows every input that hands something on: weights, data, scores, teachers. Each record
-    counts once, also if several stages used what it made, and whether this run made or found it.
-    """
-    cost: dict[str, StageCost] = {}
-    seen, todo = {"", base.record}, deque(item.record for item in checkpoints)
-    while todo:
-        record = todo.popleft()
-        if record in seen:
-            continue
-        seen.add(record)
-        derivation, attested = records.read(record), records.output(record)
-        notes = attested.notes if attested else {}
-        before = cost.get(derivation.kind, StageCost())
-        cost[derivation.kind] = StageCost(
-            steps=before.steps + 1,
-            tokens_sampled=before.tokens_sampled + int(_number(notes, "tokens_sampled")),
-            tokens_trained=before.tokens_trained + int(_number(notes, "tokens_trained")),
-            processor_seconds=before.processor_seconds + _number(notes, "processor_seconds"),
-        )
-        todo.extend(item.record for item in derivation.inputs if handed(derivation.kind, item.role))
-    return cost
-
-
-def _number(notes: Mapping[str, object], name: str) -> float:
-    value = notes.get(name, 0)
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _refuse(base: Artifact, stages: Sequence[NamedArtifact]) -> None:

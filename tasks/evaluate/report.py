@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 
 from lineage.frozen import Frozen
 from tasks.contracts.refusal import RefusedError
+from tasks.evaluate.cost import StageCost
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.scores import STUDENT
 from tasks.evaluate.sections import (
     Making,
+    cost_rows,
     difference_panels,
     length_rows,
     matrix_rows,
@@ -80,6 +82,8 @@ class ReportInput(Frozen):
     lineage_narrow: str = ""
     """The same for a screen of 390 pixels; empty shrinks the wide one."""
     provenance: Provenance
+    costs: Mapping[str, StageCost] = Field(default_factory=dict)
+    """method -> what it took after the teachers existed; empty leaves the section out."""
     making: Making | None = None
     """How the student was made; None leaves the section out."""
     left_out: tuple[str, ...] = ()
@@ -204,6 +208,7 @@ def _render(report: ReportInput) -> str:
         curves_note=NOTE,
         lengths=length_rows(card),
         max_tokens=card.settings.max_tokens,
+        costs=cost_rows(card, report.costs),
         rollouts_by_domain=_by_domain(report.rollouts),
         wide=inline_svg(report.lineage) if report.lineage else "",
         narrow=inline_svg(report.lineage_narrow) if report.lineage_narrow else "",
@@ -235,6 +240,7 @@ def _sections(report: ReportInput) -> list[tuple[str, str]]:
         "teachers": "Teachers",
         "differences": "Differences",
         "training": "Training" if report.curves else "",
+        "costs": "Cost" if report.costs else "",
         "lengths": "Lengths",
         "rollouts": "Rollouts" if report.rollouts else "",
         "lineage": "Lineage" if report.lineage else "",

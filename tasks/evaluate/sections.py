@@ -13,6 +13,7 @@ from lineage.frozen import Frozen
 from lineage.launches.history import launch_of
 from lineage.records.derivation import flatten
 from tasks.contracts.handover import Plan
+from tasks.evaluate.cost import StageCost
 from tasks.evaluate.scorecard import DomainScores, Responses, Scorecard
 from tasks.evaluate.scores import FORK_POINT, OVERALL, TEACHER
 from tasks.evaluate.wording import (
@@ -130,6 +131,25 @@ def length_rows(card: Scorecard) -> list[tuple[str, str, list[list[str]]]]:
     return [
         (method, label(method), [_length(card.responses[name][method]) for name in card.domains])
         for method in card.methods()
+    ]
+
+
+def cost_rows(
+    card: Scorecard, costs: Mapping[str, StageCost]
+) -> list[tuple[str, str, tuple[str, str, str]]]:
+    """Return what each method took: tokens sampled, tokens trained, processor time."""
+    return [
+        (
+            method,
+            label(method),
+            (
+                f"{costs[method].tokens_sampled:,}",
+                f"{costs[method].tokens_trained:,}",
+                format_seconds(costs[method].processor_seconds),
+            ),
+        )
+        for method in card.methods()
+        if method in costs
     ]
 
 

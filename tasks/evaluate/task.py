@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from lineage.artifacts import Artifact, Rung
 from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.controls import TrainedControl, compared_controls
 from tasks.contracts.handover import Domain, Plan
-from tasks.contracts.named import named
+from tasks.contracts.named import NamedArtifact, named
 from tasks.contracts.scale import Scale
 from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
 from tasks.platform.hosting import hosted, show
@@ -61,15 +62,16 @@ def score_recipe(
 def score_consolidation(
     plan: Plan,
     student: Artifact,
-    parameter_average: Artifact,
-    task_arithmetic: Artifact,
+    merged: list[NamedArtifact],
+    off_policy: list[TrainedControl],
+    arms: list[TrainedControl],
     sampling: SamplingSettings,
 ) -> Artifact:
     """Score fork point, teachers, student and controls on every domain's held-out prompts."""
     from tasks.evaluate import cards
     from tasks.platform.step_runner import StepRunner
 
-    controls = {"parameter_average": parameter_average, "task_arithmetic": task_arithmetic}
+    controls = compared_controls(merged, off_policy, arms)
     settings = EvaluationSettings(sampling=sampling)
     return cards.score_consolidation(StepRunner(), plan, student, controls, settings)
 

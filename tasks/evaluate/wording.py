@@ -21,6 +21,10 @@ _LABELS = {
     "mix_rl": "Mix-RL",
     "cascade_rl": "Cascade RL",
     "mopd": "MOPD",
+    "ties": "TIES",
+    "dare": "DARE",
+    "mopd_after_sft": "MOPD after SFT",
+    "mopd_with_outcome": "MOPD with outcome",
 }
 
 

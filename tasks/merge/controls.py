@@ -1,18 +1,22 @@
-"""The two merges, parameter average and task arithmetic, as steps; controls on the scorecard.
+"""Merges of a plan's teachers as steps: average, task arithmetic, TIES, DARE. They are controls.
 
-Both work on state dicts, with one model in memory at a time; ``weights`` holds the arithmetic.
+All work on state dicts, with one model in memory at a time; ``weights`` holds the arithmetic.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
+from pydantic import JsonValue
+
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
+from tasks.contracts.controls import MERGED, Control, ControlOrder
 from tasks.contracts.handover import Plan
+from tasks.contracts.named import NamedArtifact
 from tasks.contracts.planned import refuse_mixed
-from tasks.merge.settings import MergeSettings
-from tasks.merge.weights import State, average, task_arithmetic, task_vector
+from tasks.merge.settings import SPARSE, MergeMethod, MergeSettings
+from tasks.merge.weights import State, average, dare, task_arithmetic, task_vector, ties
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -20,6 +24,24 @@ from tasks.platform.provenance import source_digest
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
+
+
+def merge_controls(
+    runner: StepRunner, plan: Plan, order: ControlOrder, settings: MergeSettings
+) -> list[NamedArtifact]:
+    """Return the merges that are wanted, by name.
+
+    Raises:
+        LineageError: for a plan that differs from the stored plan.
+    """
+    made = []
+    for control in order.chosen(MERGED):
+        if control is Control.PARAMETER_AVERAGE:
+            merged = merge_average(runner, plan)
+        else:
+            merged = merge_tuned(runner, plan, settings, MergeMethod(control.value))
+        made.append(NamedArtifact(name=control.value, artifact=merged))
+    return made
 
 
 def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
@@ -63,8 +85,16 @@ def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
     )
 
 
-def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSettings) -> Artifact:
-    """Return the sum of the teachers' task vectors with the weight that validates best.
+def merge_tuned(
+    runner: StepRunner,
+    plan: Plan,
+    settings: MergeSettings,
+    method: MergeMethod = MergeMethod.TASK_ARITHMETIC,
+) -> Artifact:
+    """Return the start plus the merged task vectors, with the numbers that validate best.
+
+    They are the multiple of the merged vector, and for TIES and DARE the share of each task
+    vector that is kept. Of equal scores the first counts.
 
     Raises:
         LineageError: for a plan that differs from the stored plan.
@@ -95,7 +125,7 @@ def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSetting
             ),
         ),
         source=source_digest("merge"),
-        settings={"method": "task_arithmetic", **settings.model_dump(mode="json")},
+        settings=_numbers(settings, method),
         seed=settings.validation_seed,
     )
 
@@ -103,20 +133,47 @@ def merge_task_arithmetic(runner: StepRunner, plan: Plan, settings: MergeSetting
         use_configured_threads()
         policy = load_policy(runner.store.tree(plan.student.digest))
         start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
-        vector = task_vector(start, _states(runner, plan))
-        scores: dict[float, float] = {}
-        for place, weight in enumerate(settings.weights):
-            report("merge", place, len(settings.weights), message=f"task arithmetic {weight}")
-            policy.model.load_state_dict(task_arithmetic(start, vector, weight))
-            scores[weight] = _validate(runner, plan, policy, settings)
-            measurements.add(place, {"weight": weight, "validation_score": scores[weight]})
-        best = max(scores, key=lambda weight: scores[weight])
-        policy.model.load_state_dict(task_arithmetic(start, vector, best))
+        best, score = start, -1.0
+        for place, (vector, density, weight) in enumerate(
+            _tried(runner, plan, start, settings, method)
+        ):
+            report("merge", place, 0, message=f"{method.value} {density:g} {weight:g}")
+            merged = task_arithmetic(start, vector, weight)
+            policy.model.load_state_dict(merged)
+            found = _validate(runner, plan, policy, settings)
+            numbers = {"weight": weight} | ({"density": density} if method in SPARSE else {})
+            measurements.add(place, {**numbers, "validation_score": found})
+            if found > score:
+                best, score = merged, found
+        policy.model.load_state_dict(best)
         return save_policy(policy, folder / "model")
 
     return runner.find_or_make(
         derivation, "checkpoint", make, owner="consolidation", notes=plan.made_for
     )
+
+
+def _numbers(settings: MergeSettings, method: MergeMethod) -> dict[str, JsonValue]:
+    """Return what a merge tries; a method that keeps whole task vectors has no densities."""
+    idle = None if method in SPARSE else {"densities"}
+    return {"method": method.value, **settings.model_dump(mode="json", exclude=idle)}
+
+
+def _tried(
+    runner: StepRunner, plan: Plan, start: State, settings: MergeSettings, method: MergeMethod
+) -> Iterator[tuple[State, float, float]]:
+    """Yield every merged task vector with its density and the multiples to try."""
+    for density in settings.densities if method in SPARSE else [1.0]:
+        states = _states(runner, plan)
+        match method:
+            case MergeMethod.TIES:
+                vector = ties(start, states, density)
+            case MergeMethod.DARE:
+                vector = dare(start, states, density, settings.validation_seed)
+            case _:
+                vector = task_vector(start, states)
+        for weight in settings.weights:
+            yield vector, density, weight
 
 
 def _states(runner: StepRunner, plan: Plan) -> Iterator[tuple[State, float]]:

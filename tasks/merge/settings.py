@@ -28,11 +28,14 @@ SPARSE = frozenset({MergeMethod.TIES, MergeMethod.DARE})
 
 
 class MergeSettings(BaseModel):
-    """Selection of the task-arithmetic weight, on validation prompts and never on evaluation."""
+    """What a merge of a plan's teachers tries, on validation prompts and never on evaluation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: list[float] = Field(default=[0.3, 0.5, 0.7, 0.85, 1.0], min_length=1)
+    """Multiples of the merged task vector."""
+    densities: list[float] = Field(default=[0.2, 0.5], min_length=1)
+    """Shares of each task vector that TIES and DARE keep."""
     sampling: SamplingSettings = SamplingSettings()
     validation_seed: int = 11
 

@@ -1,8 +1,9 @@
 """Flyte tasks of the merges: the cheap controls of a consolidation, and soups of checkpoints."""
 
 from lineage.artifacts import Artifact
+from tasks.contracts.controls import ControlOrder
 from tasks.contracts.handover import Plan, StageLabel
-from tasks.contracts.named import named
+from tasks.contracts.named import NamedArtifact, named
 from tasks.merge.settings import MergeSettings, SoupSettings, WeightedCheckpoint
 from tasks.platform.hosting import hosted
 from tasks.platform.resources import Stage
@@ -10,22 +11,14 @@ from tasks.rollout.settings import SamplingSettings
 
 
 @hosted(Stage.MERGE)
-def merge_average(plan: Plan) -> Artifact:
-    """Average the teachers' weights."""
+def merge_controls(
+    plan: Plan, order: ControlOrder, sampling: SamplingSettings
+) -> list[NamedArtifact]:
+    """Merge the teachers' weights in each way that is wanted; the numbers suit validation best."""
     from tasks.merge import controls
     from tasks.platform.step_runner import StepRunner
 
-    return controls.merge_average(StepRunner(), plan)
-
-
-@hosted(Stage.MERGE)
-def merge_task_arithmetic(plan: Plan, sampling: SamplingSettings) -> Artifact:
-    """Add the teachers' task vectors with the weight that scores best on validation prompts."""
-    from tasks.merge import controls
-    from tasks.platform.step_runner import StepRunner
-
-    settings = MergeSettings(sampling=sampling)
-    return controls.merge_task_arithmetic(StepRunner(), plan, settings)
+    return controls.merge_controls(StepRunner(), plan, order, MergeSettings(sampling=sampling))
 
 
 @hosted(Stage.MERGE)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.launches.launch import Launched
 from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.controls import ControlOrder
 from tasks.contracts.handover import GateOrder, OnMisfit
 from tasks.contracts.inputs import InputError, documented, told_by_name
 from tasks.contracts.remedies import WarmUpOrder, WarmUpSettings
@@ -95,6 +96,10 @@ class LaunchForm(BaseModel):
         """Return the conditions for an automatic release; raises as ``round`` does."""
         return ReleaseConditions.model_validate(self._of(ReleaseConditions))
 
+    def controls(self) -> ControlOrder:
+        """Return what the student is compared with; raises as ``round`` does."""
+        return ControlOrder.model_validate(self._of(ControlOrder))
+
     def _of(self, model: type[BaseModel]) -> dict[str, str]:
         """Return the settings that are fields of a model."""
         return {name: text for name, text in _named(self.settings) if name in model.model_fields}
@@ -109,6 +114,7 @@ MORE: Mapping[str, Any] = {
     **GateOrder.model_fields,
     **WarmUpOrder.model_fields,
     **ReleaseConditions.model_fields,
+    **ControlOrder.model_fields,
 }
 """Settings that have a short name in ``settings``, with their fields."""
 
@@ -230,6 +236,7 @@ def launch_spec(inputs: Mapping[str, Any]) -> LaunchSpec:
             publish_as=form.publish_as,
             warm_up=form.warm_up(),
             conditions=form.conditions(),
+            controls=form.controls(),
         )
         launched = Launched(
             inputs=form.model_dump(mode="json"),

@@ -99,6 +99,8 @@ class _Round:
             states = States(runner.store, self._derivation.digest(), parts)
             run.train(measurements, states)
         measurements.add(settings.loop.num_steps, source.routed())
+        measurements.notes["tokens_sampled"] = source.tokens
+        measurements.notes["tokens_trained"] = source.tokens * settings.loop.inner_epochs
         measurements.notes["confinement"] = source.confinement
         measurements.notes["model"] = model_note(policy)
         # First the ledger: a run that is killed between the two makes both again.

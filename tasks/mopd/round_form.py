@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
 from tasks.contracts.conditions import ReleaseConditions
+from tasks.contracts.controls import ControlOrder
 from tasks.contracts.handover import Plan
 from tasks.contracts.inputs import documented
 from tasks.contracts.refusal import RefusedError
@@ -33,6 +34,8 @@ class ConsolidationSpec(Frozen):
     warm_up: WarmUpSettings = WarmUpSettings()
     conditions: ReleaseConditions = ReleaseConditions()
     """Conditions under which the student is released automatically."""
+    controls: ControlOrder = ControlOrder()
+    """What the student is compared with."""
 
 
 class RetrainSpec(Frozen):

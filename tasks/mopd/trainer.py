@@ -196,6 +196,11 @@ class CountedMixture:
         """Continue from the counts that ``save`` wrote."""
         self._tokens = Counter(json.loads((folder / "tokens.json").read_text("utf-8")))
 
+    @property
+    def tokens(self) -> int:
+        """Response tokens of all domains so far."""
+        return self._tokens.total()
+
     def routed(self) -> dict[str, float]:
         """Return the tokens of each domain as metrics."""
         return {f"tokens_routed/{domain}": float(n) for domain, n in self._tokens.items()}

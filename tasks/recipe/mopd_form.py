@@ -39,7 +39,10 @@ def recipe_launch(
             **inputs,
             "publish_as": system,
             "seed": seed,
-            "settings": [f"{name}={text}" for name, text in ((PRESET, system), *named)],
+            # A recipe's card compares its stages; other recipes are its controls.
+            "settings": [
+                f"{name}={text}" for name, text in ((PRESET, system), ("controls", "none"), *named)
+            ],
             "student": start,
             "teachers": list(teachers),
         }

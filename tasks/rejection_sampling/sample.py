@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
+from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from tasks.contracts.named import NamedArtifact, refuse_repeated_names
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
-from tasks.model.chat import ChatTokens
-from tasks.model.files import load_images, load_policy, load_tokenizer, max_positions
+from tasks.model.files import Policy, load_images, load_policy, load_tokenizer, max_positions
+from tasks.model.system_prompt import chat_tokens
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -71,6 +72,8 @@ def sample_responses(
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
+        for domain in domains:
+            store_system_prompt(runner.store, domain.system_prompt)
         work = list(_work(runner, checkpoints, domains, settings))
         _refuse_long(runner, checkpoints, work, settings)
         with _opened(runner, domains, settings) as workers:
@@ -128,6 +131,7 @@ def _inputs(
         *(Input.of("sampler", each.artifact, each.name) for each in checkpoints),
         *(Input.of("prompts", each.prompts, each.domain) for each in domains),
         *(Input.of("environment", e.environment, e.domain) for e in domains if e.environment),
+        *(item for e in domains for item in system_prompt_inputs(e.system_prompt, e.domain)),
     )
 
 
@@ -138,6 +142,7 @@ class _PlannedPart:
     sampler: NamedArtifact
     domain: str
     prompts: Sequence[Prompt]
+    system_prompt: str
 
 
 def _work(
@@ -147,14 +152,15 @@ def _work(
     settings: ResponseSettings,
 ) -> Iterator[_PlannedPart]:
     """Yield the parts in order: one checkpoint after the other, so that each is loaded once."""
-    sets = [(each.domain, _prompts(runner, each, settings)) for each in domains]
+    sets = [(each, _prompts(runner, each, settings)) for each in domains]
     count = settings.samples_per_prompt
     num_prompts = sum(len(prompts) for _, prompts in sets)
     size = max(1, part_size(len(checkpoints) * num_prompts * count) // count)
     for sampler in checkpoints:
         for domain, prompts in sets:
             for first in range(0, len(prompts), size):
-                yield _PlannedPart(sampler, domain, prompts[first : first + size])
+                some = prompts[first : first + size]
+                yield _PlannedPart(sampler, domain.domain, some, domain.system_prompt)
 
 
 def _prompts(runner: StepRunner, domain: DomainPrompts, settings: ResponseSettings) -> list[Prompt]:
@@ -173,9 +179,10 @@ def _refuse_long(
     room = settings.sampling.max_new_tokens
     for sampler in checkpoints:
         folder = runner.store.tree(sampler.artifact.digest)
-        chat = ChatTokens(load_tokenizer(folder), images=load_images(folder))
-        limit = max_positions(folder)
+        limit, tokenizer = max_positions(folder), load_tokenizer(folder)
+        images = load_images(folder)
         for part in work:
+            chat = chat_tokens(tokenizer, part.system_prompt, images=images)
             for prompt in part.prompts if part.sampler is sampler else ():
                 # Rendered also where there is no limit: a mode or a role may be refused.
                 ids = chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
@@ -215,10 +222,12 @@ class _Studio:
     ) -> None:
         self._runner, self._workers, self._settings = runner, workers, settings
         self._seed, self._measurements = seed, measurements
-        self._loaded: tuple[str, Player] | None = None
+        self._loaded: tuple[str, Policy] | None = None
+        self._players: dict[str, Player] = {}
+        """Players of the loaded checkpoint, by system prompt."""
 
     def part(self, number: int, num_parts: int, part: _PlannedPart) -> list[ScoredResponse]:
-        player = self._player(part.sampler)
+        player = self._player(part)
         count = self._settings.samples_per_prompt
         drawn = [(prompt, sample) for prompt in part.prompts for sample in range(count)]
         rollouts = player.play(
@@ -238,18 +247,21 @@ class _Studio:
         report(f"sample {part.sampler.name}", number + 1, num_parts, grade=grade)
         return responses
 
-    def _player(self, sampler: NamedArtifact) -> Player:
-        if self._loaded is None or self._loaded[0] != sampler.name:
-            self._loaded = None  # frees the last one first
-            report(f"sample {sampler.name}", 0, 0, message="load")
-            policy = load_policy(
-                self._runner.store.tree(sampler.artifact.digest), takes_images=True
-            )
+    def _player(self, part: _PlannedPart) -> Player:
+        name = part.sampler.name
+        if self._loaded is None or self._loaded[0] != name:
+            self._loaded, self._players = None, {}  # frees the last one first
+            report(f"sample {name}", 0, 0, message="load")
+            folder = self._runner.store.tree(part.sampler.artifact.digest)
+            policy = load_policy(folder, takes_images=True)
             nn.Module.to(policy.model, rank_device())
-            self._measurements.notes[f"model/{sampler.name}"] = model_note(policy)
-            player = make_player(self._workers, policy, self._settings.sampling)
-            self._loaded = (sampler.name, player)
-        return self._loaded[1]
+            self._measurements.notes[f"model/{name}"] = model_note(policy)
+            self._loaded = (name, policy)
+        if part.system_prompt not in self._players:
+            self._players[part.system_prompt] = make_player(
+                self._workers, self._loaded[1], self._settings.sampling, part.system_prompt
+            )
+        return self._players[part.system_prompt]
 
 
 def _noise(player: Player, seed: int, part: _PlannedPart, prompt: Prompt, sample: int) -> Tensor:

@@ -28,6 +28,9 @@ class DomainPrompts(Frozen):
     prompts: Artifact
     environment: Artifact | None
     """The environment's bundle. Sampling refuses a domain without one."""
+    system_prompt: str = ""
+    """System prompt that only the samplers read, as a teacher does; responses hold the prompts
+    without it."""
 
     @classmethod
     def of(cls, domain: Domain, split: PromptSplit) -> "DomainPrompts":

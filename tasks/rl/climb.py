@@ -11,4 +11,4 @@ def climb(
     runner: StepRunner, start: Artifact, domain: Domain, settings: RlSettings, seed: int
 ) -> list[Rung]:
     """Return the ladder of the climb, the finished teacher last; found, or else made."""
-    return reinforce(runner, start, [domain], settings, seed, {})
+    return reinforce(runner, start, [domain.training], settings, seed, {})

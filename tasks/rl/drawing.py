@@ -23,9 +23,9 @@ def draws_of(
     settings = spec.settings
     shares = [
         DomainShare(
-            domain.settings.name,
+            domain.name,
             stored_prompts(store, domain.train),
-            settings.prompts_of(domain.settings.name),
+            settings.prompts_of(domain.name),
         )
         for domain in spec.domains
     ]

@@ -41,7 +41,7 @@ from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
-from tasks.rl.settings import ExternalTrainer
+from tasks.rl.external_settings import ExternalTrainer
 from tasks.rollout.worker.bundle import folder_of
 
 KIND = "external"

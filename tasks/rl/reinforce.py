@@ -1,7 +1,7 @@
 """RL from a checkpoint on one domain or on several at once, leaving a ladder of rungs."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import nn
 
 from lineage.artifacts import Artifact, Rung
 from lineage.records.system_prompt import store_system_prompt
-from tasks.contracts.handover import Domain
+from tasks.contracts.handover import TrainingDomain
 from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import vocabulary_size
 from tasks.model.chat import ChatTokens
@@ -41,7 +41,7 @@ from tasks.rollout.worker.client import EnvironmentWorker
 def reinforce(
     runner: StepRunner,
     start: Artifact,
-    domains: list[Domain],
+    domains: Sequence[TrainingDomain],
     settings: RlSettings,
     seed: int,
     models: Mapping[str, Artifact],
@@ -138,11 +138,11 @@ def _refuse_images(policy: Policy, settings: RlSettings) -> None:
 def _environments(runner: StepRunner, spec: RunSpec) -> Iterator[dict[str, EnvironmentWorker]]:
     with ExitStack() as stack:
         yield {
-            domain.settings.name: stack.enter_context(
+            domain.name: stack.enter_context(
                 open_environment(
                     runner.store,
                     domain.environment,
-                    domain.settings.name,
+                    domain.name,
                     allow_unconfined=spec.settings.sampling.allow_unconfined,
                 )
             )

@@ -1,6 +1,6 @@
 """The specification of an RL run: its inputs by role, its identity, and what is refused."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
 from lineage.records.system_prompt import system_prompt_inputs
-from tasks.contracts.handover import Domain
+from tasks.contracts.handover import TrainingDomain
 from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.platform.provenance import source_digest
 from tasks.rl.settings import PRETRAINING_ROWS, REFERENCE_MODEL, VALUE_MODEL, RlSettings
@@ -19,7 +19,7 @@ class RunSpec:
     """What a run of RL depends on."""
 
     start: Artifact
-    domains: list[Domain]
+    domains: Sequence[TrainingDomain]
     settings: RlSettings
     seed: int
     models: Mapping[str, Artifact]
@@ -28,12 +28,12 @@ class RunSpec:
     @property
     def names(self) -> list[str]:
         """The domains by name, in order."""
-        return [domain.settings.name for domain in self.domains]
+        return [domain.name for domain in self.domains]
 
     @property
     def system_prompt(self) -> str:
         """The system prompt that the policy reads before each prompt, whatever the domain."""
-        return self.domains[0].settings.system_prompt
+        return self.domains[0].system_prompt
 
     @property
     def stage(self) -> str:
@@ -43,7 +43,7 @@ class RunSpec:
     @property
     def owner(self) -> str:
         """The owner of the domains; "" for domains of several owners."""
-        owners = {domain.settings.owner for domain in self.domains}
+        owners = {domain.owner for domain in self.domains}
         return owners.pop() if len(owners) == 1 else ""
 
     def derivation(self, project: str, step: int) -> Derivation:
@@ -69,7 +69,7 @@ class RunSpec:
     def _inputs(self) -> Iterator[Input]:
         yield Input.of("start", self.start)
         for domain in self.domains:
-            name = domain.settings.name if len(self.domains) > 1 else ""
+            name = domain.name if len(self.domains) > 1 else ""
             yield Input.of("prompts", domain.train, name)
             yield Input.of("environment", domain.environment, name)
         yield from system_prompt_inputs(self.system_prompt)
@@ -92,7 +92,7 @@ class RunSpec:
         for domain in self.domains:
             refuse_other_kind(domain.train, "dataset", "prompts")
             refuse_other_kind(domain.environment, "environment", "environment")
-        if len({domain.settings.system_prompt for domain in self.domains}) > 1:
+        if len({domain.system_prompt for domain in self.domains}) > 1:
             raise RefusedError(
                 "several-system-prompts",
                 f"the domains {self.names} have different system prompts, but a policy reads one: "

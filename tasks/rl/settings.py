@@ -1,10 +1,9 @@
 """Settings of reinforcement learning with verifiable rewards. No torch: workflows import them."""
 
-import json
 from math import inf
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.contracts.refusal import RefusedError
 from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings
@@ -20,6 +19,7 @@ from tasks.rl.variants import (
     LengthStage,
     RatioBase,
     RatioSettings,
+    UnlikelySettings,
     ZeroVariance,
 )
 from tasks.rollout.settings import SamplingSettings
@@ -78,6 +78,8 @@ class RlSettings(BaseModel):
     """Gradient of log-likelihood beside the policy's; None for none."""
     hint: HintSettings | None = Field(default=None, exclude_if=lambda value: value is None)
     """Self-distillation of single turns with a hint; None for none."""
+    unlikely: UnlikelySettings | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Fixed negative advantage of unlikely tokens, in the place of any reward; None for none."""
     average: float | None = Field(default=None, gt=0, lt=1, exclude_if=lambda value: value is None)
     """Decay of the average of the weights that is saved in their place (InstructGPT C.4: 0.992);
     None saves the weights themselves."""
@@ -119,7 +121,7 @@ class RlSettings(BaseModel):
 
     @model_validator(mode="after")
     def _every_group_compares(self) -> Self:
-        if self.value is not None:
+        if self.value is not None or self.unlikely is not None:
             return self
         if self.rollouts_per_prompt < 2:
             raise RefusedError(
@@ -172,6 +174,19 @@ class RlSettings(BaseModel):
                 "single-rollout",
                 f"zero_variance is {self.groups.zero_variance.value}, but a group of one rollout "
                 "never differs, so all would be left out: keep them, or raise rollouts_per_prompt",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unlikely_tokens_replace_rewards(self) -> Self:
+        given: dict[str, object] = {"rewards": self.rewards, "value": self.value}
+        given["advantage"] = self.advantage != AdvantageSettings()
+        given["groups.zero_variance"] = self.groups.zero_variance is not ZeroVariance.KEEP
+        if self.unlikely is not None and any(given.values()):
+            raise RefusedError(
+                "idle-beside-unlikely",
+                f"{[name for name in given if given[name]]} would have no effect beside unlikely, "
+                "which gives every token its advantage: remove one or the other",
             )
         return self
 
@@ -240,60 +255,3 @@ class RlSettings(BaseModel):
                 )
             caps.append((stage.from_step, stage.max_new_tokens))
         return self
-
-
-class ExternalTrainer(BaseModel):
-    """A command that climbs in the place of our own RL stage; see ``tasks/rl/external.py``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    command: list[str] = Field(min_length=1)
-    """Program and arguments. ``{python}`` is this Python and ``{folder}`` the team's folder; the
-    path of the job file is added as the last argument."""
-    files: list[str] = Field(min_length=1)
-    """Files of the team's folder that the command runs. They are stored with the climb, and a
-    changed file makes another climb."""
-    version: str = Field(min_length=1)
-    """Program and version, such as ``trl 1.16.0``."""
-    rungs: list[int] = Field(min_length=1)
-    """Optimizer steps at which the command leaves a checkpoint; the last is the teacher."""
-    settings: list[str] = Field(default_factory=list)
-    """Settings for the command as ``name=value``, which pass through the job file; a value is JSON,
-    else text."""
-    environment: dict[str, str] = Field(default_factory=dict)
-    """Environment variables for the command. They are recorded, so no secrets."""
-    sampling: SamplingSettings = SamplingSettings()
-    """Sampling of the rollouts, for the command, and of the evaluation."""
-    time_limit_minutes: float = Field(gt=0)
-    """Time limit of one attempt in minutes."""
-
-    @field_validator("settings")
-    @classmethod
-    def _are_named(cls, entries: list[str]) -> list[str]:
-        names = [entry.partition("=")[0] for entry in entries if "=" in entry]
-        if len(set(names)) < len(entries) or "" in names:
-            raise RefusedError(
-                "bad-entry", f"the settings {entries} must be name=value, each name once"
-            )
-        return entries
-
-    def values(self) -> dict[str, JsonValue]:
-        """Return the settings by name, parsed."""
-        return {name: _parsed(text) for name, _, text in (s.partition("=") for s in self.settings)}
-
-    @model_validator(mode="after")
-    def _rungs_increase(self) -> Self:
-        if self.rungs != sorted(set(self.rungs)) or self.rungs[0] < 1:
-            raise RefusedError(
-                "unordered-rungs",
-                f"the rungs {self.rungs} must be optimizer steps from 1 on, in increasing order",
-            )
-        return self
-
-
-def _parsed(text: str) -> JsonValue:
-    try:
-        value: JsonValue = json.loads(text)
-    except ValueError:
-        return text
-    return value

@@ -6,7 +6,8 @@ from lineage.artifacts import Artifact, Rung
 from tasks.contracts.handover import Domain
 from tasks.platform.hosting import hosted, show
 from tasks.platform.resources import Stage
-from tasks.rl.settings import ExternalTrainer, RlSettings
+from tasks.rl.external_settings import ExternalTrainer
+from tasks.rl.settings import RlSettings
 
 
 @hosted(Stage.SFT)  # the stage that never spreads: the command starts its own ranks
@@ -40,7 +41,8 @@ def reinforce(
     names = " and ".join(domain.settings.name for domain in domains)
     draw = partial(measured_page, f"RL on {names}")
     with drawn_live(draw, partial(show, "training")):
-        return step.reinforce(StepRunner(), start, domains, settings, seed, models)
+        given = [domain.training for domain in domains]
+        return step.reinforce(StepRunner(), start, given, settings, seed, models)
 
 
 @hosted(Stage.CLIMB, deck=True)

@@ -25,13 +25,14 @@ from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.hint import HintTeacher
 from tasks.rl.kl import FrozenPolicy
 from tasks.rl.other_models import refuse_other_tokens
-from tasks.rl.policy_tools import PolicyTools
+from tasks.rl.policy_tools import Advantage, PolicyTools
 from tasks.rl.ppo import TokenAdvantage
 from tasks.rl.pretraining import PretrainingRows, demonstration_rows, text_rows
 from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import PRETRAINING_ROWS, REFERENCE_MODEL, RlSettings
 from tasks.rl.source import RewardedSource
 from tasks.rl.token_numbers import Numbers
+from tasks.rl.unlikely import UnlikelyTokens
 from tasks.rl.value_start import open_critic
 from tasks.rl.variants import KlReference
 from tasks.rollout.collect import Rollout
@@ -66,7 +67,9 @@ def open_tools(store: Store, spec: RunSpec, policy: Policy, source: RewardedSour
         if settings.kl.reset_every:
             parts["reference"] = reference
     chat = ChatTokens(policy.tokenizer)
-    advantage: GroupAdvantage | TokenAdvantage = GroupAdvantage(settings.advantage)
+    advantage: Advantage = GroupAdvantage(settings.advantage)
+    if settings.unlikely is not None:
+        advantage = UnlikelyTokens(settings.unlikely)
     if settings.value is not None:
         critic = open_critic(store, spec, policy, settings.value, chat.pad_id)
         advantage = TokenAdvantage(critic, settings.value, settings.loop, chat.pad_id)

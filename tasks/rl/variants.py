@@ -41,6 +41,18 @@ class AdvantageSettings(BaseModel):
     """Bound of the advantage to both sides (Nemotron 3 Super: 50, and 100 for SWE)."""
 
 
+class UnlikelySettings(BaseModel):
+    """A fixed negative advantage of unlikely tokens, in the place of any reward (2608.31046)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    advantage: float = Field(default=-1.0, lt=0, allow_inf_nan=False)
+    """Advantage of an unlikely token; every other token has none."""
+    log_prob: float = Field(default=-1.6, lt=0, allow_inf_nan=False)
+    """Bound in nats: a token is unlikely if the sampler gave it less than this. The default is a
+    probability of 0.2, ours; the paper's is not known to us."""
+
+
 class RatioBase(StrEnum):
     """What the policy's probability of a token is divided by."""
 

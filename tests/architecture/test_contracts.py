@@ -21,8 +21,8 @@ FLYTE_FILES = "tasks/*/task.py", "tasks/platform/hosting.py", "workflows/**/*.py
 def test_workflows_reach_only_the_faces_of_tasks():
     """A step's task, settings and forms, what tasks hand over, the rollout interface."""
     face = re.compile(
-        r"tasks\.(\w+\.(task|settings|(\w+_)?form)|contracts\.(handover|scale)"
-        r"|rl\.(variants|actor_critic|hint_settings)|scoring\.terms|rejection_sampling\.(demonstrations|pairs|difficulty|annotator)"
+        r"tasks\.(\w+\.(task|settings|(\w+_)?form)|contracts\.(controls|handover|scale)"
+        r"|rl\.(variants|actor_critic|hint_settings|external_settings)|scoring\.terms|rejection_sampling\.(demonstrations|pairs|difficulty|annotator)"
         r"|platform\.(progress|resources)|rollout\.(environment|responses|sandbox))"
     )
     deep = [

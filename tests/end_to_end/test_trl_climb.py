@@ -18,7 +18,7 @@ from tests.support.tiny_faculty import climb, importable, write_team
 PACKAGE = "trl_teams"
 SETTINGS = """
 from tasks.contracts.handover import DomainSettings
-from tasks.rl.settings import ExternalTrainer
+from tasks.rl.external_settings import ExternalTrainer
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 

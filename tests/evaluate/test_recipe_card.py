@@ -133,7 +133,7 @@ def test_cost_counts_each_record_once_and_nothing_of_the_base(home):
         for name, (record, output) in {"base": base, "sft": sft, "again": again}.items()
     }
     cost = cost_of_records(
-        Records(store), [artifacts["sft"], artifacts["again"]], artifacts["base"]
+        Records(store), [artifacts["sft"], artifacts["again"]], {artifacts["base"].record}
     )
     assert cost == {
         "sft": StageCost(steps=2, tokens_trained=90, processor_seconds=7.0),

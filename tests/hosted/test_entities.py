@@ -17,7 +17,8 @@ from tasks.platform.resources import Stage, load_flavor
 from workflows.commands.faculty import PIPELINES, place_of, teams
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [*teams(), *PIPELINES]
+NAMES = [*teams(), *(name for name in PIPELINES if name != "recipes")]
+"""Recipes are registered in tests/hosted/test_registration.py; they take many more tasks."""
 DIGEST = "@sha256:" + "a" * 64
 BOUND = {name: f"registry.example.org/provost/{name}{DIGEST}" for name in ("cpu", "train")}
 
@@ -42,8 +43,9 @@ CONSOLIDATION = {
     "gate.task.make_plan",
     "gate.task.measure_remedies",
     "gate.task.measure_teachers",
-    "merge.task.merge_average",
-    "merge.task.merge_task_arithmetic",
+    "controls.task.train_arm",
+    "controls.task.train_off_policy",
+    "merge.task.merge_controls",
     "release.task.publish_student",
     "sft.task.warm_up_student",
 }
@@ -59,8 +61,8 @@ USED = {
 STEPS = {
     **{team: {"evaluate", "release", "rl", "sft"} for team in teams()},
     "foundation": {"release", "sft"},
-    # Remedies train, and so do teachers that climb again.
-    "consolidation": {"evaluate", "gate", "merge", "mopd", "refresh", "release", "sft"},
+    # Remedies train, and so do controls, and teachers that climb again.
+    "consolidation": {"controls", "evaluate", "gate", "merge", "mopd", "refresh", "release", "sft"},
     "gate": {"gate"},
     "audit": {"attribution", "mopd"},
 }
@@ -182,17 +184,25 @@ def test_a_teams_climb_runs_once_at_a_time_and_a_pipeline_without_limit(entities
         assert limits == ({1} if name in teams() else {None})
 
 
-def test_items_of_a_map_task_are_retried_as_their_stage_says(entities):
+@pytest.mark.parametrize(
+    ("package", "name", "maps"),
+    [
+        ("audit", "audit.audit", {"replay": Stage.AUDIT, "retrain": Stage.MOPD_ROUND}),
+        (
+            "consolidation",
+            "consolidation.stages.carry_out",
+            {"off-policy": Stage.SFT, "arms": Stage.MOPD_ROUND},
+        ),
+    ],
+)
+def test_items_of_a_map_task_are_retried_as_their_stage_says(entities, package, name, maps):
     stages = load_flavor("cpu").stages
     [flow] = [
         entity["content"]["template"]
-        for entity in entities("cpu", *NAMES)["audit"]
-        if (entity["kind"], entity["name"]) == ("workflow", "workflows.audit.audit")
+        for entity in entities("cpu", *NAMES)[package]
+        if (entity["kind"], entity["name"]) == ("workflow", f"workflows.{name}")
     ]
-    wanted = {
-        "replay": stages[Stage.AUDIT].retries,
-        "retrain": stages[Stage.MOPD_ROUND].retries,
-    }
+    wanted = {node: stages[stage].retries for node, stage in maps.items()}
     arrays = {node["id"]: node for node in flow["nodes"] if "arrayNode" in node}
     found = {name: node["metadata"]["retries"]["retries"] for name, node in arrays.items()}
     assert found == wanted

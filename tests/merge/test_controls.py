@@ -104,7 +104,7 @@ def test_task_arithmetic_takes_the_weight_that_validates_best(runner, plan, monk
         return 1.0 - abs(tried[-1] - best)
 
     monkeypatch.setattr(controls, "_validate", validate)
-    made = controls.merge_task_arithmetic(runner, plan, MergeSettings(weights=WEIGHTS))
+    made = controls.merge_tuned(runner, plan, MergeSettings(weights=WEIGHTS))
     assert tried == pytest.approx(WEIGHTS, abs=1e-5)
     assert shift_of(runner, made, plan) == pytest.approx(best * (1.0 - 2.0), abs=1e-5)
 
@@ -116,7 +116,7 @@ def test_task_arithmetic_takes_the_weight_that_validates_best(runner, plan, monk
 
 def test_among_equals_the_smallest_step_from_the_start_wins(runner, plan, monkeypatch):
     monkeypatch.setattr(controls, "_validate", lambda *_: 0.5)
-    made = controls.merge_task_arithmetic(runner, plan, MergeSettings(weights=WEIGHTS))
+    made = controls.merge_tuned(runner, plan, MergeSettings(weights=WEIGHTS))
     assert shift_of(runner, made, plan) == pytest.approx(-0.25, abs=1e-5)
 
 
@@ -142,7 +142,7 @@ def test_validation_opens_validation_prompts_and_no_others(runner, plan, monkeyp
     monkeypatch.setattr(controls, "stored_prompts", stored)
     monkeypatch.setattr(controls, "make_player", lambda *_: None)
     monkeypatch.setattr(controls, "play", lambda *_: [Solved()])
-    made = controls.merge_task_arithmetic(runner, plan, MergeSettings(weights=[0.5]))
+    made = controls.merge_tuned(runner, plan, MergeSettings(weights=[0.5]))
     assert opened == [teacher.validation.digest for teacher in plan.teachers]
     taken = {item.artifact for item in runner.records.read(made.record).inputs}
     for teacher in plan.teachers:

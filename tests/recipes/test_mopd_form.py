@@ -38,3 +38,4 @@ def test_the_form_names_recipe_start_and_teachers():
     launch = recipe_launch("glm_5", RoundForm(), GateOrder(), "base@1", TEACHERS, 0)
     assert (launch.teachers, launch.student) == (TEACHERS, "base@1")
     assert (launch.publish_as, launch.preset) == ("glm_5", "glm_5")
+    assert launch.controls().controls == []  # other recipes are what it is compared with

@@ -26,7 +26,7 @@ from tasks.evaluate.consider import consider_release
 from tasks.evaluate.publish import make_report
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.outcome import compare_with_outcome
-from tasks.merge.controls import merge_average, merge_task_arithmetic
+from tasks.merge.controls import merge_average, merge_tuned
 from tasks.merge.settings import MergeSettings
 from tasks.mopd.round import distil_rounds
 from tasks.onpolicy.settings import LoopSettings
@@ -40,63 +40,12 @@ from tasks.sft.settings import BaseSettings, SftSettings
 from tasks.sft.steps import finetune, make_base
 from tests.support.consolidations import Consolidated
 from tests.support.mirrors import MemoryMirror
+from tests.support.mixed_elsewhere import ELSEWHERE
 from tests.support.mopd_rounds import told
 
-ELSEWHERE = {
-    "run_audit": "tests/lineage/test_rules_audit.py",
-    "measure_teachers": "tests/release/test_student_mixed.py",
-    "record_approval": "tests/release/test_student_mixed.py",
-    "warm_up_student": "tests/release/test_student_mixed.py",
-    "make_image_base": "tests/sft/test_image_base.py",
-    "read_on": "tests/mid_training/test_steps.py",
-    "learn_preferences": "tests/preference/test_steps.py",
-    "train_reward_model": "tests/reward_model/test_steps.py",
-    "measure_remedies": "tests/gate/test_remedied.py",
-    # It takes a fork point alone, and refuses one that the weights contradict.
-    "import_teacher": "tests/release/test_imported.py",
-    "climb_outside": "tests/rl/test_external.py",
-    "reinforce": "tests/rl/test_run_spec.py",
-    "release_teacher": "tests/release/test_release_mixed.py",
-    "publish_student": "tests/release/test_student_mixed.py",
-    "distil_traces": "tests/distil_traces/test_steps.py",
-    "score_responses": "tests/rejection_sampling/test_scored.py",
-    "compare_responses": "tests/rejection_sampling/test_scored.py",
-    "sample_responses": "tests/rejection_sampling/test_sample.py",
-    "select_demonstrations": "tests/rejection_sampling/test_steps.py",
-    "select_pairs": "tests/rejection_sampling/test_steps.py",
-    "select_prompts": "tests/rejection_sampling/test_steps.py",
-    "annotate": "tests/rejection_sampling/test_steps.py",
-    "write_verdicts": "tests/rejection_sampling/test_steps.py",
-    # What they make is taken by an audit alone, which refuses what is of another round.
-    "retrain": "tests/lineage/test_rules_audit.py",
-    "replay_round": "tests/lineage/test_rules_audit.py",
-    # They make nothing of what they are given: they refuse to begin, or say that a run failed.
-    "check_climb": "tests/end_to_end/test_bad_input_of_a_climb.py",
-    "check_foundation": "tests/end_to_end/test_disk_of_a_foundation.py",
-    "record_failure": "tests/hosted/test_failure_records.py",
-    "summarize": "tests/export/test_summary.py",
-    # They make nothing: they name a checkpoint of one ladder or student, or fill in a form.
-    "finished_policy": "tests/recipes/test_graphs.py",
-    "without_climb": "tests/recipes/test_graphs.py",
-    "consolidated_checkpoint": "tests/recipes/test_graphs.py",
-    "launch_inputs": "tests/recipes/test_mopd_form.py",
-    "release_start": "tests/recipes/test_own_release.py",
-    "approve_automatically": "tests/recipes/test_acceptance.py",
-    "late_policy": "tests/recipes/test_graphs.py",
-    # Their climbs are released by release_teacher, which refuses what is of another.
-    "climbs_again": "tests/end_to_end/test_refreshed_consolidation.py",
-    "learn_again": "tests/end_to_end/test_refreshed_consolidation.py",
-    "climb_again": "tests/end_to_end/test_refreshed_consolidation.py",
-    "release_again": "tests/end_to_end/test_refreshed_consolidation.py",
-    "next_round": "tests/refresh/test_climb_again.py",
-    "score_recipe": "tests/evaluate/test_recipe_card.py",
-    # It refuses checkpoints without a common ancestor.
-    "merge_checkpoints": "tests/merge/test_soup.py",
-}
-"""Task to the file that tests its mixtures."""
 HERE = {
     "score_teacher", "score_consolidation", "consider_release", "make_report", "make_base",
-    "compare_with_outcome", "merge_average", "merge_task_arithmetic", "distil_rounds",
+    "compare_with_outcome", "merge_controls", "distil_rounds",
     "register_checkpoint", "climb", "finetune",
 }  # fmt: skip
 SAMPLING = SamplingSettings(max_new_tokens=4)
@@ -193,7 +142,7 @@ def test_a_climb_is_recorded_from_what_was_given(runner, climbs):
         mixed = {"train": train.domain.train, "environment": environment.domain.environment}
         domain = start.domain.model_copy(update=mixed)
         given = (start.precursor, domain)
-        spec = RunSpec(start.precursor, [domain], RL, 0, {})
+        spec = RunSpec(start.precursor, [domain.training], RL, 0, {})
         made = spec.derivation(runner.project, 1)
         runner.find_or_make(made, "checkpoint", None)
         assert_recorded_as_given(runner, *given)
@@ -243,7 +192,7 @@ def test_nothing_is_made_of_a_plan_with_parts_of_another(runner, runs):
     for plan in mixtures(one, other):
         for act in (
             lambda plan=plan: merge_average(runner, plan),
-            lambda plan=plan: merge_task_arithmetic(runner, plan, merge),
+            lambda plan=plan: merge_tuned(runner, plan, merge),
             lambda plan=plan: distil_rounds(runner, plan, told(), 1, 0),
             lambda plan=plan: score_consolidation(runner, plan, one.student, one.controls, card),
         ):
@@ -255,7 +204,7 @@ def test_nothing_is_made_of_a_plan_with_parts_of_another(runner, runs):
 def test_a_merge_of_a_plan_as_it_is_stored_is_recorded_from_it(runner, runs):
     for run in runs:
         merge_average(runner, run.plan)
-        merge_task_arithmetic(runner, run.plan, MergeSettings(sampling=SAMPLING))
+        merge_tuned(runner, run.plan, MergeSettings(sampling=SAMPLING))
         assert_recorded_as_given(runner, run.plan)
 
 

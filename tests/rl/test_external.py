@@ -10,7 +10,7 @@ from tasks.contracts.handover import Domain, DomainSettings
 from tasks.model.files import load_policy, save_policy
 from tasks.platform.step_runner import StepRunner
 from tasks.rl.external import climb_outside
-from tasks.rl.settings import ExternalTrainer
+from tasks.rl.external_settings import ExternalTrainer
 from tasks.sft.brought import bring_base
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import invalid, refused

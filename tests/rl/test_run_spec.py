@@ -48,7 +48,7 @@ GIVEN = {"kl": {"coefficient": 0.1, "reference": "given"}}
 def spec(start=None, domains=None, models=None, **more):
     return RunSpec(
         start or artifact(),
-        domains if domains is not None else [domain()],
+        [each.training for each in (domains if domains is not None else [domain()])],
         settings(**more),
         7,
         models or {},

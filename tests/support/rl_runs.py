@@ -99,7 +99,7 @@ class RlPlace:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         with measured_here(listen), watched_attempt("rl", None):
-            given = domains or [self.domain()]
+            given = [domain.training for domain in domains or [self.domain()]]
             ladder = reinforce(self.runner, start or self.start, given, settings, 7, models or {})
         return ladder, {name: [*values.values()] for name, values in measured.items()}
 

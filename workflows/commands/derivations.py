@@ -29,7 +29,8 @@ from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.pairs import PairRule
 from tasks.rejection_sampling.settings import ComparisonSettings, ResponseSettings, VerdictSettings
 from tasks.reward_model.settings import RewardModelSettings
-from tasks.rl.settings import ExternalTrainer, RlSettings
+from tasks.rl.external_settings import ExternalTrainer
+from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.scoring.settings import JudgeSettings
 from tasks.sft.settings import BaseSettings, ImageBaseSettings, SftSettings

@@ -16,7 +16,8 @@ from tasks.contracts.handover import DomainSettings
 from tasks.contracts.inputs import documented
 from tasks.mopd.launch_form import MORE, LaunchForm, settable_paths
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings
-from tasks.rl.settings import ExternalTrainer, RlSettings
+from tasks.rl.external_settings import ExternalTrainer
+from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 from workflows.consolidation.workflow import PRESETS

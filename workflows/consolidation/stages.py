@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from flytekit import approve, workflow
+from flytekit import approve, map_task, workflow
 
 from lineage.artifacts import Artifact
-from tasks.contracts.handover import Gated
+from tasks.contracts.controls import TrainedControl
+from tasks.contracts.handover import Gated, Plan
+from tasks.controls.task import plan_arms, plan_off_policy, train_arm, train_off_policy
 from tasks.evaluate.task import consider_release, make_report, score_consolidation
 from tasks.gate.task import (
     compare_with_outcome,
@@ -16,12 +18,13 @@ from tasks.gate.task import (
     measure_teachers,
     record_approval,
 )
-from tasks.merge.task import merge_average, merge_task_arithmetic
+from tasks.merge.task import merge_controls
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.mopd.task import distil_rounds, record_failure, round_settings
+from tasks.platform.resources import Stage
 from tasks.release.task import publish_student
 from tasks.sft.task import warm_up_student
-from workflows.graph import named
+from workflows.graph import attempted, named
 
 REVIEW = "review-the-plan"
 """The node that waits for a person, and its signal."""
@@ -94,14 +97,16 @@ def carry_out(gated: Gated, spec: ConsolidationSpec) -> Consolidated:
     )
     plan = named("remedies", remedied)
     student = distil_rounds(plan=plan, settings=spec.settings, rounds=spec.rounds, seed=spec.seed)
-    controls = {
-        "parameter_average": named("average", merge_average(plan=plan)),
-        "task_arithmetic": named(
-            "task-arithmetic", merge_task_arithmetic(plan=plan, sampling=spec.sampling)
-        ),
-    }
+    named("mopd", student)
+    merged = merge_controls(plan=plan, order=spec.controls, sampling=spec.sampling)
+    off_policy, arms = train_controls(plan, student, spec)
     scorecard = score_consolidation(
-        plan=plan, student=named("mopd", student), sampling=spec.sampling, **controls
+        plan=plan,
+        student=student,
+        merged=named("merges", merged),
+        off_policy=off_policy,
+        arms=arms,
+        sampling=spec.sampling,
     )
     scored = named("score", scorecard)
     published = publish_student(gated=gated, scorecard=scored, name=spec.publish_as)
@@ -111,6 +116,18 @@ def carry_out(gated: Gated, spec: ConsolidationSpec) -> Consolidated:
     named("release", considered)
     reported = named("report", make_report(student=student))
     return Consolidated(reported.summary, student, reported.report)
+
+
+def train_controls(
+    plan: Plan, student: Artifact, spec: ConsolidationSpec
+) -> tuple[list[TrainedControl], list[TrainedControl]]:
+    """Wire the controls that are trained: a map over those by SFT, then one over the others."""
+    planned = plan_off_policy(plan=plan, student=student, spec=spec)
+    made = map_task(train_off_policy)(spec=named("plan-off-policy", planned))
+    off_policy = attempted(Stage.SFT, named("off-policy", made))
+    others = plan_arms(plan=plan, student=student, spec=spec, off_policy=off_policy)
+    trained = map_task(train_arm)(spec=named("plan-arms", others))
+    return off_policy, attempted(Stage.MOPD_ROUND, named("arms", trained))
 
 
 def as_node(made: Consolidated) -> Consolidated:

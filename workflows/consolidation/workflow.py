@@ -87,7 +87,11 @@ _CHANGED: dict[str, dict[str, Any]] = {
     "smoke": {
         "mopd_steps": 2,
         "publish_as": "smoke",
-        "settings": ["gate_prompts_per_domain=0", "prompts_per_domain=2"],
+        "settings": [
+            "gate_prompts_per_domain=0",
+            "prompts_per_domain=2",
+            "controls=parameter_average,task_arithmetic",
+        ],
     },
     # The k = 64 likeliest words of the teacher, as in MOPD (2606.30406).
     "standard": {"divergence": Divergence.TOP_K},
