@@ -24,6 +24,7 @@ from tasks.evaluate.measure import DomainMeasurement, Examiner, read_measured
 from tasks.evaluate.recipe_rewards import RewardScores, read_reward_scores
 from tasks.evaluate.scores import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
+from tasks.evaluate.text_loss import measure_text, read_text_loss
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -79,6 +80,8 @@ class RecipeCard(Frozen):
     """Domain to the best score of an earlier stage, less the score of the last; at least 0."""
     rewards: RewardScores = Field(default_factory=dict)
     """Stage to domain to reward model to its score beside the gold score of the same answers."""
+    text: dict[str, float] = Field(default_factory=dict)
+    """Stage to its mean nats per token of held-out pre-training text, if the recipe measures it."""
     cost: dict[str, StageCost]
     """Kind of record to what its steps took; without the base, which all recipes share."""
 
@@ -90,6 +93,8 @@ class RecipeModels(NamedTuple):
     stages: Sequence[NamedArtifact]
     scored: Sequence[Artifact] = ()
     """Responses of the stages, by their names, with the scores of reward models."""
+    text: Artifact | None = None
+    """Text that all stages are measured on."""
 
 
 def score_recipe(
@@ -105,8 +110,10 @@ def score_recipe(
         RefusedError: ``other-kind`` for a reward model as stage, ``repeated-name`` for two stages
             of one name.
     """
-    base, stages, scored = models
+    base, stages, scored, text = models
     _refuse(base, stages)
+    every = [NamedArtifact(name=BASE, artifact=base), *stages] if text else []
+    read = {one.name: measure_text(runner, one.artifact, text) for one in every if text}
     measured = _measurements(runner, base, stages, domains, settings)
     drifts = {
         domain.settings.name: measure_drift(runner, stages[-1].artifact, base, domain, settings)
@@ -125,6 +132,7 @@ def score_recipe(
             ),
             *(Input.of("drift", item, domain) for domain, item in drifts.items()),
             *(Input.of("scored", item) for item in scored),
+            *(Input.of("read", item, stage) for stage, item in read.items()),
         ),
         source=source_digest("evaluate", "statistics"),
         settings={**label.model_dump(mode="json"), **settings.model_dump(mode="json")},
@@ -140,6 +148,7 @@ def score_recipe(
             scores=scores,
             drift={last: {name: read_drift(runner, item).nats for name, item in drifts.items()}},
             rewards=read_reward_scores(runner, scored),
+            text={stage: read_text_loss(runner, item).nats for stage, item in read.items()},
             forgetting=forgetting(scores, [BASE, *(stage.name for stage in stages)]),
             cost=cost_of_records(
                 runner.records, [stage.artifact for stage in stages], {base.record}

@@ -38,21 +38,24 @@ def score_recipe(
     names: list[str],
     domains: list[Domain],
     sampling: SamplingSettings,
-    scored: list[Artifact],
+    watched: list[Artifact],
 ) -> Artifact:
     """Score every stage of a recipe on every domain, with drift, forgetting and cost.
 
-    The first of the stages is the base. ``scored`` are answers of the stages with the scores of
-    reward models.
+    The first of the stages is the base. ``watched`` are answers of the stages with the scores of
+    reward models, and at most one text that all stages are measured on.
     """
     from tasks.evaluate import recipe_card
     from tasks.platform.step_runner import StepRunner
+    from tasks.rollout.texts import TEXT
 
     base, *later = named(stages, names, "stages")
+    scored = [item for item in watched if item.kind != TEXT]
+    text = next((item for item in watched if item.kind == TEXT), None)
     return recipe_card.score_recipe(
         StepRunner(),
         label,
-        recipe_card.RecipeModels(base.artifact, later, scored),
+        recipe_card.RecipeModels(base.artifact, later, scored, text),
         domains,
         EvaluationSettings(sampling=sampling),
     )

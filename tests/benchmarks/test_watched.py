@@ -2,9 +2,11 @@
 
 from benchmarks.recipes.claims.watched import (
     holds_in_mode,
+    keeps_text,
     obeys,
     rewarded,
     rises_in_mode,
+    surer_of_clear_pairs,
     thinking_helps,
     thinks_longer,
 )
@@ -87,3 +89,38 @@ def test_a_reward_rises_in_every_seed():
     assert (claim.judge(rows).holds, claim.judge(rows).value) == (True, 0.75)
     falling = run((MOST, 60, 20), (FEW, 6, 20), [("rl", 0.5), ("sft", 1.0)])
     assert not claim.judge([*rows, falling]).holds
+
+
+def test_text_is_kept_in_every_seed():
+    rows = [
+        one.model_copy(update={"card": one.card.model_copy(update={"text": nats})})
+        for one, nats in (
+            (run((MOST, 60, 20), (FEW, 6, 20)), {"ppo": 2.5, "ptx": 2.0}),
+            (run((MOST, 60, 20), (FEW, 6, 20)), {"ppo": 2.0, "ptx": 2.25}),
+        )
+    ]
+    assert (
+        keeps_text("ptx", beside="ppo").judge(rows[:1]).holds,
+        keeps_text("ptx", beside="ppo").judge(rows).value,
+    ) == (True, 0.125)
+    assert not keeps_text("ptx", beside="ppo").judge(rows).holds
+
+
+def test_clear_pairs_are_counted_over_all_reward_models():
+    def scorer(**accuracy):
+        found = {}
+        for name, (share, pairs) in accuracy.items():
+            found[f"reward_model/accuracy_{name}"] = [[2, share]]
+            found[f"reward_model/accuracy_{name}_pairs"] = [[2, pairs]]
+        return found
+
+    plain = run((MOST, 60, 20), (FEW, 6, 20))
+    both = [scorer(significantly=(1.0, 10), negligibly=(0.5, 30)), scorer(negligibly=(0.9, 10))]
+    judged = surer_of_clear_pairs().judge([plain.model_copy(update={"reward_models": both})])
+    assert (judged.holds, round(judged.value, 9)) == (True, 0.4)  # 1 less 0.6, of 24 of 40
+    unclear = [scorer(significantly=(0.5, 10), negligibly=(0.75, 10))]
+    assert (
+        not surer_of_clear_pairs()
+        .judge([plain.model_copy(update={"reward_models": unclear})])
+        .holds
+    )

@@ -10,13 +10,17 @@ from lineage.records.record import Records
 from tasks.contracts.named import NamedArtifact
 from tasks.contracts.scale import Scale
 from tasks.evaluate.atlas import ORDERS, RecipeText, atlas_page, atlas_rows, newest_cards
-from tasks.evaluate.recipe_card import CARD, DomainScore, RecipeCard, StageCost
+from tasks.evaluate.recipe_card import CARD, DomainScore, ModeScore, RecipeCard, StageCost
+from tasks.evaluate.recipe_rewards import RewardScore
 from tasks.evaluate.settings import RecipeLabel
 from tasks.platform.step_runner import StepRunner
 from tests.support.making import take, write_record
 from tests.support.mirrors import MemoryMirror
 
 TEXTS = {"second": RecipeText("Second (2402.00000): two stages", "Order matters.")}
+
+
+OFF = ModeScore(obedient=0.85, mean=0.5, tokens=4.0, answers=4)
 
 
 @pytest.fixture
@@ -29,8 +33,10 @@ def checkpoint(made):
     return Artifact(kind="checkpoint", digest=output, record=record)
 
 
-def score(mean):
-    return DomainScore(mean=mean, low=mean, high=mean, prompts=4, tokens=9.0, truncated=0.0)
+def score(mean, **modes):
+    return DomainScore(
+        mean=mean, low=mean, high=mean, prompts=4, tokens=9.0, truncated=0.0, modes=modes
+    )
 
 
 @pytest.fixture
@@ -43,7 +49,9 @@ def write_card(runner, made):
             label=RecipeLabel(system=system, scale=Scale.TINY, seed=0),
             stages=[NamedArtifact(name=stage, artifact=artifact)],
             base=checkpoint(made["base"]),
-            scores={"base": {"add": score(0.1)}, stage: {"add": score(mean)}},
+            scores={"base": {"add": score(0.1)}, stage: {"add": score(mean, off=OFF)}},
+            rewards={stage: {"safe": {"rm": RewardScore(reward=1.75, gold=0.25, answers=4)}}},
+            text={stage: 1.625},
             drift={stage: {"add": 0.25}},
             forgetting={"add": 0.0},
             cost={"sft": StageCost(steps=1, tokens_trained=7, processor_seconds=60 * minutes)},
@@ -115,6 +123,19 @@ def test_the_page_holds_every_order_of_the_rows_and_no_script(runner, write_card
     assert page.count("<svg xmlns") == 2
     for what in ("weights", "data", "scores"):
         assert f">{what}<" in page
+
+
+def test_the_page_shows_obedience_reward_models_and_text(runner, write_card):
+    write_card("second", "final", 0.9, minutes=5)
+    (row,) = atlas_rows(runner, newest_cards(runner), TEXTS)
+    assert row.modes == [("final", "add", "off", OFF)]
+    (shown,) = row.rewards
+    assert shown[:3] == ("final", "safe", "rm")
+    page = atlas_page([row], Scale.TINY)
+    cells = re.findall(r"<td>([^<]*)</td>", page)
+    for found in ("off", "0.85", "+1.75", "0.25"):
+        assert found in cells
+    assert "final 1.625" in page
 
 
 def test_numbers_of_a_row(runner, write_card):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Records
@@ -23,6 +24,8 @@ from tasks.evaluate.recipe_card import (
 from tasks.evaluate.recipe_rewards import RewardScore, reward_scores
 from tasks.evaluate.scores import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings, RecipeLabel
+from tasks.evaluate.text_loss import ROW_TOKENS, text_loss
+from tasks.model.chat import ChatTokens
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
@@ -171,6 +174,25 @@ def test_drift_is_the_mean_of_kl_over_response_tokens():
     assert found.num_tokens == 3
     assert found.nats == pytest.approx(total / 3, abs=1e-5)
     assert drift_of(one, one, "add", rows).nats == pytest.approx(0.0, abs=1e-9)
+
+
+def test_text_costs_the_mean_of_its_tokens_and_rows_are_read_alone():
+    policy = tiny_policy(0)
+    texts = [f"{n}+{n}={2 * n}" for n in range(10, 90)]
+    found = text_loss(policy, texts)
+    chat = ChatTokens(policy.tokenizer)
+    ids = [token for text in texts for token in (*chat.text(text), chat.pad_id)]
+    rows = [ids[first : first + ROW_TOKENS] for first in range(0, len(ids) - 63, ROW_TOKENS)]
+    assert len(rows) > 1
+    assert found.num_tokens == 63 * len(rows)
+    total = 0.0
+    for row in rows:
+        with torch.no_grad():
+            logits = policy.model(torch.tensor([row])).logits[0, :-1]
+        total += float(cross_entropy(logits, torch.tensor(row[1:]), reduction="sum"))
+    assert found.nats == pytest.approx(total / found.num_tokens, abs=1e-5)
+    with refused("too-little-text"):
+        text_loss(policy, ["1"])
 
 
 def test_a_reward_model_as_stage_and_a_repeated_name_are_refused(home):

@@ -1,5 +1,7 @@
 """The table of a recipe's numbers: three scales with the same stages."""
 
+import pytest
+
 from tasks.contracts.scale import Scale
 from tasks.distil_traces.settings import TraceSettings, TraceSource
 from tasks.onpolicy.settings import LoopSettings
@@ -10,6 +12,7 @@ from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 from tests.support.refused import refused
+from workflows.commands.recipe import recipe_module, systems
 
 RL = RlSettings(
     loop=LoopSettings(num_steps=30, learning_rate=5e-4, rung_every=10),
@@ -57,6 +60,15 @@ def test_the_other_scales_are_as_stated():
     rows = table(TINY, PUBLISHED)
     assert numbers_at(Scale.TINY, rows) == TINY
     assert numbers_at(Scale.PUBLISHED, rows) == PUBLISHED
+
+
+@pytest.mark.parametrize("system", systems())
+def test_the_numbers_of_every_recipe_are_valid_at_every_scale(system):
+    """A copy with other values is not checked when it is made."""
+    rows = recipe_module(system).ROWS
+    assert [row.scale for row in rows] == [Scale.MICRO, Scale.TINY, Scale.PUBLISHED]
+    for row in rows:
+        assert RecipeNumbers.model_validate(row.model_dump(mode="json")) == row
 
 
 def test_scales_with_other_stages_are_refused():

@@ -17,7 +17,7 @@ from tasks.rollout.domains import stored_demonstrations, stored_texts
 from tasks.rollout.environment import Demonstration, Message, Turn
 from tasks.rollout.prompts import write_demonstrations
 from tasks.sft.scratch import documents
-from tasks.sft.settings import BaseSettings, SftSettings
+from tasks.sft.settings import BaseSettings, SftSettings, TextMix
 from tasks.sft.steps import finetune, make_base, make_text
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused
@@ -114,6 +114,20 @@ def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(r
         ("start", start.digest),
         ("data", data[0].digest),
     ]
+
+
+def test_text_is_an_input_of_its_own_and_is_learned_beside_the_demonstrations(runner, start, data):
+    text = make_text(RecordingRunner(mirror=MemoryMirror()), 60, 0)
+    one = SETTINGS.model_copy(update={"num_steps": 1})
+    mixed = one.model_copy(update={"text": TextMix(share=0.5, row_tokens=8)})
+    plain = runner.weights(finetune(runner, start, data, one, 0, STAGE))
+    assert differ(plain, runner.weights(finetune(runner, start, [*data, text], mixed, 0, STAGE)))
+    assert [(given.role, given.artifact) for given in runner.derivations[-1].inputs] == [
+        ("start", start.digest),
+        ("data", data[0].digest),
+        ("text", text.digest),
+    ]
+    assert "text" not in runner.derivations[0].settings  # records of before are found
 
 
 def test_a_reward_model_as_start_and_responses_as_data_are_refused(runner, start, data):

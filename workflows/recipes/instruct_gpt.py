@@ -133,6 +133,7 @@ def instruct_gpt(scale: Scale = Scale.TINY, seed: int = 0) -> Made:
     scorer = run.reward_model("rm", run.base, [compared], by="rm", zero=run.demonstrations(GOLD))
     start = run.sft("rl-init", run.base, [*run.demonstrations(GOLD), run.text()])
     models = {"reference": start, "reward": scorer, "value_start": scorer}
+    run.texts = [run.other_text()]
     run.rl("ppo", start, domains, models=models)
     run.rl("ppo-ptx", start, domains, models={**models, "pretraining": run.text()})
     return run.finish()

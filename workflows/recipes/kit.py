@@ -47,6 +47,8 @@ class RecipeRun(RecipeData):
         """Checkpoints by name, in the order of the recipe; each is on the card."""
         self.reward_models: dict[str, Artifact] = {}
         """Reward models by name; the card shows their scores beside the gold score."""
+        self.texts: list[Artifact] = []
+        """Held-out text, at most one; the card shows how well each stage predicts it."""
         self.ladders: dict[str, list[Rung]] = {}
         """Ladders of the RL stages by name."""
 
@@ -168,7 +170,7 @@ class RecipeRun(RecipeData):
             names=names,
             domains=list(self._domains.values()),
             sampling=self.numbers.sampling,
-            scored=self._rewarded(checkpoints, names),
+            watched=[*self._rewarded(checkpoints, names), *self.texts],
         )
         return Made(checkpoints[-1], named("card", card))
 

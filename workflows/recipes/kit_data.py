@@ -28,6 +28,10 @@ OWNER = "recipes"
 """Owner of what a recipe makes."""
 
 
+NUM_HELD_OUT = 400
+"""ours: documents by which the card measures what is kept of the pre-training."""
+
+
 class RecipeData:
     """Numbers, base and domains of one run of a recipe, and its data sets.
 
@@ -58,6 +62,11 @@ class RecipeData:
     def demonstrations(self, names: Sequence[str]) -> list[Artifact]:
         """Return the demonstrations of domains; a promise of a part serves one task."""
         return [self._domains[name].demonstrations for name in names]
+
+    def other_text(self) -> Artifact:
+        """Wire documents of the same kind that no stage reads."""
+        made = make_text(num_documents=NUM_HELD_OUT, seed=SEED + 2)
+        return named("text-held-out", made)
 
     def text(self) -> Artifact:
         """Wire documents such as the base read before its worked examples."""

@@ -1,7 +1,7 @@
 """InstructGPT: the reward model ranks pairs, and PPO raises its score and the gold score alike."""
 
 from benchmarks.recipes.claims.kinds import metric_below, ranks_pairs, rises
-from benchmarks.recipes.claims.watched import rewarded
+from benchmarks.recipes.claims.watched import keeps_text, rewarded
 
 GOLD = ["helpful", "safe"]
 NATS = 0.6
@@ -11,6 +11,7 @@ CLAIMS = [
     *(rewarded(ppo, over="rl-init", model="rm", domains=GOLD) for ppo in ("ppo", "ppo-ptx")),
     *(rises(ppo, over="rl-init", domains=GOLD) for ppo in ("ppo", "ppo-ptx")),
     *(metric_below(ppo, "rl/mechanism/kl/bound", most=NATS) for ppo in ("ppo", "ppo-ptx")),
-    # not checked: that the perplexity of pre-training text rises more in ppo than in ppo-ptx,
-    # because the card has no perplexity
+    # The gradient of pre-training text keeps what PPO alone loses.
+    keeps_text("rl-init", beside="ppo"),
+    keeps_text("ppo-ptx", beside="ppo"),
 ]

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from math import hypot
 from statistics import fmean
 
-from benchmarks.recipes.claims.kinds import MARGIN, Claim, Runs, Verdict
+from benchmarks.recipes.claims.kinds import MARGIN, Claim, Runs, Verdict, last
+from benchmarks.recipes.evidence import Series
 from tasks.evaluate.scores import PromptOutcome
 from tasks.statistics import Interval, mean_of_domains, paired_difference, t_half_width
 
@@ -112,6 +113,40 @@ def rewarded(stage: str, over: str, model: str, domains: Sequence[str]) -> Claim
     return Claim(
         f"{model} scores {stage} higher than {over} in {', '.join(domains)}, for each seed", judge
     )
+
+
+def surer_of_clear_pairs() -> Claim:
+    """Return the claim that reward models rank clearly different answers right more often.
+
+    Held-out pairs with the strongest label against those with the weakest, of all reward models.
+    """
+
+    def judge(runs: Runs) -> Verdict:
+        models = [series for run in runs for series in run.reward_models]
+        gain = _accuracy(models, "significantly") - _accuracy(models, "negligibly")
+        return Verdict(gain > 0, gain)
+
+    return Claim("reward models rank clear pairs right more often than unclear ones", judge)
+
+
+def keeps_text(stage: str, beside: str) -> Claim:
+    """Return the claim that a stage predicts held-out text better than another, for each seed."""
+
+    def judge(runs: Runs) -> Verdict:
+        nats = [run.card.text[beside] - run.card.text[stage] for run in runs]
+        return Verdict(min(nats) > 0, fmean(nats))
+
+    return Claim(
+        f"{stage} predicts text of the pre-training better than {beside}, for each seed", judge
+    )
+
+
+def _accuracy(models: Sequence[Series], strength: str) -> float:
+    """Return the share of the held-out pairs of a strength that are ranked right."""
+    name = f"reward_model/accuracy_{strength}"
+    counts = [(last(each, f"{name}_pairs"), last(each, name)) for each in models if name in each]
+    pairs = sum(count for count, _ in counts)
+    return sum(count * share for count, share in counts) / pairs if pairs else 0.0
 
 
 def _of_mode(runs: Runs, stage: str, domain: str, mode: str) -> list[PromptOutcome]:
