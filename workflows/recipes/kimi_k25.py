@@ -132,7 +132,7 @@ def kimi_k25(scale: Scale = Scale.TINY, seed: int = 0) -> Made:
         seed: Random seed of training.
     """
     run = RecipeRun("kimi_k25", scale, seed, ROWS)
-    give_sight(run, "see")
+    give_sight(run, "see", TEXT)
     pictures, texts = run.domain(IMAGES), [run.domain(name) for name in TEXT]
     supervised = run.sft("sft", run.base, run.demonstrations(TEXT))
     visual = run.rl("visual", supervised, [pictures])

@@ -22,13 +22,15 @@ NUM_LATE = 2
 """ours: checkpoints of a climb that write its traces."""
 
 
-def give_sight(run: RecipeRun, name: str) -> None:
-    """Wire the domain with pictures, and a base that sees in the place of the testbed's."""
+def give_sight(run: RecipeRun, name: str, texts: Sequence[str]) -> None:
+    """Wire the domain with pictures, and a base that sees in the place of the testbed's.
+
+    It reads examples of the pictures and of the ``texts`` together.
+    """
     run.collect(PICTURES, place=len(DOMAINS))  # behind the domains of all recipes
-    read = [*(domain.name for domain in DOMAINS), PICTURES.name]
     made = make_image_base(
         start=run.base,
-        data=run.demonstrations(read),
+        data=run.demonstrations([*texts, PICTURES.name]),
         settings=run.numbers.image_base[name],
         seed=SEED,
     )
