@@ -29,6 +29,8 @@ class Control(StrEnum):
     """The same with randomly thinned vectors (2311.03099)."""
     OFF_POLICY_SFT = "off_policy_sft"
     """SFT on the teachers' graded answers."""
+    OFF_POLICY_KD = "off_policy_kd"
+    """The teachers' exact divergence on rollouts of the start, which never change."""
     MIX_RL = "mix_rl"
     """RL on all domains at once, without teachers (2606.30406)."""
     CASCADE_RL = "cascade_rl"
@@ -48,6 +50,7 @@ MERGED = (Control.PARAMETER_AVERAGE, Control.TASK_ARITHMETIC, Control.TIES, Cont
 OFF_POLICY = (Control.OFF_POLICY_SFT, Control.MOPD_AFTER_SFT)
 """Controls that learn from answers of the teachers."""
 ARMS = (
+    Control.OFF_POLICY_KD,
     Control.MIX_RL,
     Control.CASCADE_RL,
     Control.TEACHER_FREE,

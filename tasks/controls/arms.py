@@ -14,12 +14,13 @@ from tasks.contracts.handover import Plan, PlannedTeacher, TrainingDomain
 from tasks.controls.budget import seconds_of, steps_within
 from tasks.controls.off_policy import OWNER
 from tasks.mopd.round import distil_round, starting_from
-from tasks.mopd.settings import RoundSettings
-from tasks.onpolicy.settings import LoopSettings
+from tasks.mopd.settings import DistilSettings, Divergence, RoundSettings
+from tasks.onpolicy.settings import Correction, ImportanceMask, LoopSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.rl.reinforce import reinforce
 from tasks.rl.settings import RlSettings
 from tasks.rl.variants import UnlikelySettings
+from tasks.rollout.settings import SamplingSettings
 
 GROUP = 8
 """Rollouts of a prompt in RL, as in a climb."""
@@ -46,6 +47,7 @@ class Arms:
     def train(self, control: Control) -> Artifact:
         """Return the student of a control, found or made."""
         train: dict[Control, Callable[[], Artifact]] = {
+            Control.OFF_POLICY_KD: self._on_frozen_rollouts,
             Control.MIX_RL: self._mix_rl,
             Control.CASCADE_RL: self._cascade_rl,
             Control.TEACHER_FREE: self._teacher_free,
@@ -54,6 +56,22 @@ class Arms:
             Control.MOPD_WITH_OUTCOME: self._with_outcome,
         }
         return train[control]()
+
+    def _on_frozen_rollouts(self) -> Artifact:
+        """Return the student of the round on rollouts of its start, by the exact divergence."""
+        exact = DistilSettings(
+            divergence=Divergence.FULL_VOCABULARY,
+            importance=ImportanceMask(correction=Correction.NONE),
+            balance=self.settings.distil.balance,
+        )
+        # A server samples with the student's present weights, so this samples in the process.
+        sampling = SamplingSettings(
+            temperature=self.settings.sampling.temperature,
+            max_new_tokens=self.settings.sampling.max_new_tokens,
+            allow_unconfined=self.settings.sampling.allow_unconfined,
+        )
+        changed: dict[str, Any] = {"distil": exact, "frozen_rollouts": True, "sampling": sampling}
+        return self._distilled(self.plan, self.settings.model_copy(update=changed), self.budget)
 
     def _mix_rl(self) -> Artifact:
         return self._reinforced(self.plan.student, self._domains(), self.budget)

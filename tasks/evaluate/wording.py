@@ -18,6 +18,7 @@ MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOT
 
 _LABELS = {
     "off_policy_sft": "off-policy SFT",
+    "off_policy_kd": "off-policy KD",
     "mix_rl": "Mix-RL",
     "cascade_rl": "Cascade RL",
     "mopd": "MOPD",

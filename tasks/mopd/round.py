@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from torch import nn
+
 from lineage.artifacts import Artifact
 from lineage.operations.recall import refuse_recalled_family
 from lineage.records.record import Derivation
@@ -12,7 +14,7 @@ from tasks.contracts.handover import Plan
 from tasks.contracts.planned import refuse_mixed
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import ledger_derivation
-from tasks.model.files import load_policy
+from tasks.model.files import Policy, load_policy
 from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
 from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
@@ -21,7 +23,7 @@ from tasks.onpolicy.student_files import save_student, saving_note
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
-from tasks.platform.ranks import joined_ranks
+from tasks.platform.ranks import joined_ranks, rank_device
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.resume import Part, States
 from tasks.platform.step_runner import StepRunner, now
@@ -85,13 +87,21 @@ class _Round:
             notes=self._models.plan.made_for,
         )
 
+    def _sampler(self, policy: Policy) -> Policy:
+        """Return the policy that samples: the student, or a frozen copy of its start."""
+        if not self._settings.frozen_rollouts:
+            return policy
+        frozen = load_policy(self._runner.store.tree(self._models.plan.student.digest))
+        nn.Module.to(frozen.model, rank_device())
+        return frozen
+
     def _make(self, folder: Path, measurements: Measurements) -> Path:
         runner, settings, plan = self._runner, self._settings, self._models.plan
         started = now()
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
         policy = load_policy(runner.store.tree(plan.student.digest))
-        with open_source(runner, plan, policy, settings, self._seed) as source:
+        with open_source(runner, plan, self._sampler(policy), settings, self._seed) as source:
             spec = RoundSpec(self._models, settings, self._seed)
             run = RoundTrainer(runner, spec, policy, folder / "ledger", source)
             measurements.notes["estimate"] = str(run.needed)

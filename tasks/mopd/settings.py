@@ -6,8 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import LedgerSettings
-from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings, Normalization
-from tasks.rollout.settings import SamplingSettings
+from tasks.onpolicy.settings import (
+    Correction,
+    HealthSettings,
+    ImportanceMask,
+    LoopSettings,
+    Normalization,
+)
+from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 
 class Divergence(StrEnum):
@@ -159,6 +165,9 @@ class RoundSettings(BaseModel):
     rollouts_per_prompt: int = Field(default=1, ge=1)
     """Number of rollouts per prompt. Every published system uses one; an outcome advantage needs a
     group of at least two."""
+    frozen_rollouts: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether the initial student samples every step's rollouts, which makes the round off-policy
+    distillation: a control of what the student's own rollouts bring."""
 
     @model_validator(mode="after")
     def _group_for_outcome(self) -> "RoundSettings":
@@ -168,6 +177,25 @@ class RoundSettings(BaseModel):
                 f"outcome_weight is {self.distil.outcome_weight}, but each prompt has one rollout, "
                 "so every group advantage is 0 and the weight has no effect: set "
                 "rollouts_per_prompt to 2 or more, or outcome_weight to 0",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_rollouts_need_no_ratio(self) -> "RoundSettings":
+        weighted = {
+            "distil.divergence": self.distil.divergence is Divergence.SAMPLED_TOKEN,
+            "distil.outcome_weight": self.distil.outcome_weight > 0,
+            "distil.importance.correction": self.distil.importance.correction
+            is not Correction.NONE,
+            "sampling.engine": self.sampling.engine is not SamplingEngine.TRANSFORMERS,
+        }
+        if self.frozen_rollouts and any(weighted.values()):
+            raise RefusedError(
+                "not-for-frozen-rollouts",
+                f"{[name for name in weighted if weighted[name]]} do not go with frozen_rollouts: "
+                "rollouts of the initial student need an exact divergence without importance "
+                "weights (distil.importance.correction=none), no outcome, and the engine "
+                "transformers, because a server has the student's present weights",
             )
         return self
 

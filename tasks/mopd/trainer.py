@@ -1,6 +1,7 @@
 """The collaborators of one MOPD round: teachers, environments, loop, ledger and checkpoints."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -82,7 +83,10 @@ class RoundTrainer:
         settings, seed, labels = spec.settings, spec.seed, source.labels
         chat = ChatTokens(policy.tokenizer)
         self._objective = open_objective(runner, spec, policy, chat.control_ids, labels)
-        self._run_monitor = RunMonitor(settings.health, policy.model.config.vocab_size, _warn)
+        health = settings.health
+        if settings.frozen_rollouts:  # the sampler is another model than the learner, and meant so
+            health = health.model_copy(update={"most_sampler_gap": math.inf})
+        self._run_monitor = RunMonitor(health, policy.model.config.vocab_size, _warn)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
         self.needed = self._check_size(runner, policy)

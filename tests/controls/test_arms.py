@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from lineage.artifacts import Artifact, Student, read_manifest
+from lineage.mirror.run_view import metrics_of
 from lineage.operations.verify import Verifier
 from lineage.registry.registry import Registry
 from tasks.contracts.controls import (
@@ -112,3 +113,18 @@ def test_shuffled_teachers_are_the_next_domains(consolidated):
         first.name: second.checkpoint.digest,
         second.name: first.checkpoint.digest,
     }
+
+
+@pytest.mark.slow
+def test_frozen_rollouts_stay_those_of_the_start(consolidated):
+    runner, entry = consolidated
+    controls = read_manifest(runner.store, entry.digest, Student).controls
+
+    def gaps(name):
+        attested = runner.records.output(controls[name].record)
+        rows = metrics_of(runner.store, attested)
+        return [row.value for row in rows if row.name == "mopd/sampler_gap"]
+
+    live, frozen = gaps("shuffled_teachers"), gaps("off_policy_kd")
+    assert max(live) < 1e-4  # sampler and learner are one model
+    assert frozen[0] < 1e-4 < frozen[1] < frozen[-1]  # the learner leaves the sampler behind

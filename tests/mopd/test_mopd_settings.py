@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from tasks.mopd.settings import DistilSettings, RoundSettings
-from tasks.onpolicy.settings import LoopSettings
+from tasks.mopd.settings import DistilSettings, Divergence, RoundSettings
+from tasks.onpolicy.settings import Correction, ImportanceMask, LoopSettings
 from tests.support.refused import invalid
 
 LOOP = LoopSettings(num_steps=1, learning_rate=1e-3)
@@ -23,6 +23,36 @@ def test_an_outcome_weight_that_no_group_could_make_count_is_refused():
     with invalid("no-effect", "outcome_weight"):
         RoundSettings(loop=LOOP, distil=outcome)
     RoundSettings(loop=LOOP, distil=outcome, rollouts_per_prompt=2)
+
+
+UNWEIGHTED = DistilSettings(importance=ImportanceMask(correction=Correction.NONE))
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("importance.correction", {"distil": DistilSettings()}),
+        (
+            "distil.divergence",
+            {"distil": UNWEIGHTED.model_copy(update={"divergence": Divergence.SAMPLED_TOKEN})},
+        ),
+        (
+            "outcome_weight",
+            {
+                "distil": UNWEIGHTED.model_copy(update={"outcome_weight": 0.5}),
+                "rollouts_per_prompt": 2,
+            },
+        ),
+    ],
+)
+def test_rollouts_of_the_start_need_an_exact_divergence_without_weights(name, given):
+    RoundSettings(loop=LOOP, frozen_rollouts=True, distil=UNWEIGHTED)
+    with invalid("not-for-frozen-rollouts", name):
+        RoundSettings(loop=LOOP, frozen_rollouts=True, **given)
+
+
+def test_a_round_on_its_own_rollouts_is_recorded_as_before():
+    assert "frozen_rollouts" not in RoundSettings(loop=LOOP).model_dump()
 
 
 @pytest.mark.parametrize(

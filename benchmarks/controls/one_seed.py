@@ -1,0 +1,99 @@
+"""One seed of the comparison: base, fork point, four teachers, the student and its controls.
+
+All but the base, and the prompts, depend on the seed. Each step is recorded, so a run that was cut
+off goes on.
+"""
+
+from typing import Any
+
+from lineage.artifacts import Artifact, Student, read_manifest
+from lineage.registry.registry import Registry
+from tasks.contracts.controls import Control
+from tasks.contracts.handover import Domain, StageLabel
+from tasks.contracts.planned import plan_of
+from tasks.contracts.scale import Scale
+from tasks.evaluate.cards import score_teacher
+from tasks.evaluate.cost import cost_of_methods
+from tasks.evaluate.measure import read_measured
+from tasks.evaluate.scores import STUDENT
+from tasks.evaluate.settings import EvaluationSettings
+from tasks.platform.step_runner import StepRunner
+from tasks.release.checkpoints import register_checkpoint
+from tasks.release.domain import collect_domain
+from tasks.release.release import release_teacher
+from tasks.rl.climb import climb
+from tasks.rl.settings import RlSettings
+from tasks.rollout.settings import SamplingSettings
+from tasks.sft.settings import SftSettings
+from tasks.sft.steps import finetune
+from workflows.commands.local import run_locally
+from workflows.consolidation.workflow import consolidate
+from workflows.testbed.add.settings import RL
+from workflows.testbed.base import SEED, VERIFIABLE, make_testbed, package_of
+
+STEPS = 60
+"""Steps of MOPD, with 16 prompts of each domain: as many rollouts as two climbs."""
+SAMPLING = SamplingSettings(max_new_tokens=110)
+SFT = SftSettings(num_steps=40, learning_rate=5e-4, warmup_steps=5)
+
+
+def run_seed(seed: int) -> dict[str, Any]:
+    """Return the outcomes of every method on every domain's held-out prompts, with their cost."""
+    runner = StepRunner()
+    base = make_testbed(scale=Scale.TINY).base
+    domains = [collect_domain(runner, package_of(each), each, SEED) for each in VERIFIABLE]
+    label = StageLabel(name="fork point", owner="foundation")
+    demonstrations = [domain.demonstrations for domain in domains]
+    fork_point = finetune(runner, base, demonstrations, SFT, seed, label)
+    register_checkpoint(runner, "fork-point", fork_point, "foundation")
+    start = Registry(runner.store).resolve("fork-point@latest")
+    releases = [released(runner, fork_point, domain, seed) for domain in domains]
+    run_locally(
+        consolidate,
+        teachers=[release.digest for release in releases],
+        student=f"fork-point@{start.version}",
+        publish_as=f"controls-{seed}",
+        mopd_steps=STEPS,
+        seed=seed,
+        settings=[
+            "gate_prompts_per_domain=0",  # whether teachers fit is asked elsewhere
+            "ledger_displacements=false",
+            f"max_new_tokens={SAMPLING.max_new_tokens}",
+            f"controls={','.join(control.value for control in Control)}",
+            f"control_rl_learning_rate={RL.loop.learning_rate}",
+        ],
+    )
+    return figures(runner, f"student.controls-{seed}@latest")
+
+
+def released(runner: StepRunner, fork_point: Artifact, domain: Domain, seed: int) -> Artifact:
+    """Return the release of a domain's teacher, which climbed from the fork point."""
+    rl: RlSettings = RL.model_copy(update={"sampling": SAMPLING})
+    ladder = climb(runner, fork_point, domain, rl, seed)
+    settings = EvaluationSettings(sampling=SAMPLING)
+    card = score_teacher(runner, fork_point, ladder[-1].checkpoint, domain, settings)
+    return release_teacher(runner, ladder, domain, card)
+
+
+def figures(runner: StepRunner, reference: str) -> dict[str, Any]:
+    """Return what the scorecard of a published student measured, and what each method took."""
+    entry = Registry(runner.store).resolve(reference)
+    student = Artifact(kind="student", digest=entry.digest, record=entry.record)
+    manifest = read_manifest(runner.store, entry.digest, Student)
+    rows: dict[str, dict[str, Any]] = {}
+    for item in runner.records.read(manifest.scorecard.record).inputs:
+        kind, _, name = item.role.partition(".")
+        if kind == "teacher" and name != item.name:
+            continue  # a teacher on another's domain
+        method = "teacher" if kind == "teacher" else name
+        found = Artifact(kind="evaluation", digest=item.artifact, record=item.record)
+        rows.setdefault(method, {})[item.name] = [
+            {"prompt": each.prompt, "scores": each.scores, "lengths": each.lengths}
+            for each in read_measured(runner, found).outcomes
+        ]
+    methods = {STUDENT: manifest.checkpoint, **manifest.controls}
+    costs = cost_of_methods(runner.records, plan_of(runner, student), methods)
+    return {
+        "rows": rows,
+        "costs": {name: cost.model_dump(mode="json") for name, cost in costs.items()},
+    }
