@@ -75,11 +75,11 @@ def test_rows_of_a_changed_tree_are_drafts(tmp_path, capsys):
 def test_a_call_ends_after_its_time_and_the_next_one_adds_to_the_account(tmp_path):
     short = Bench(tmp_path / "home", 0.0001, tmp_path / "rows", CLEAN)
     with pytest.raises(UnfinishedStepError):
-        short.run("gate", "gate", "--help")
+        short.run("gate", "--help")
     account = tmp_path / "home" / "spent" / "gate.json"
     first = sum(short.spent("gate").values())
     long = bench(tmp_path)
-    assert long.run("gate", "gate", "--help") == {}
+    assert long.run("gate", "--help") == {}
     assert account.is_file()
     assert sum(long.spent("gate").values()) > first
 

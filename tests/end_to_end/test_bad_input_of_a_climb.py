@@ -10,16 +10,20 @@ import pytest
 from lineage.errors import UnknownReferenceError
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store, read_tree
+from tasks.contracts.refusal import RefusedError
 from tasks.platform.step_runner import StepRunner
 from tasks.release.checkpoints import resolve_checkpoint
 from tasks.release.domain import collect_domain
 from tasks.release.preflight import check_climb
+from tasks.rollout.client import EnvironmentFailure
+from tasks.rollout.json_lines import PromptError
 from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.worker import client
+from tasks.rollout.worker.bundle import BundleError
 from tests.support.jsonl_team import jsonl_team, write_rows
 from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import flip, refusal
-from tests.support.refused import refused
+from tests.support.refused import raised, refused
 from tests.support.tiny_faculty import PROMPTS, Contents, climb, importable, kinds, write_team
 
 PACKAGE = "broken_teams"
@@ -38,6 +42,13 @@ def faculty(fork_point):
     """Give a fork point, and see that what fails registers no teacher."""
     yield fork_point
     assert Registry(open_store()).names() == ["fork-point"]
+
+
+def collected():
+    """Collect the team's domain, as a climb does first; return runner and domain."""
+    runner = StepRunner(mirror=MemoryMirror())
+    settings = importlib.import_module(f"{TEAM}.settings").DOMAIN
+    return runner, collect_domain(runner, TEAM, settings, 0)
 
 
 def climbing(team=TEAM):
@@ -80,87 +91,74 @@ def test_an_empty_prompt_file_is_named(faculty, root):
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("{'id': 1}", "not JSON"),
-        ('{"id": "b"}', "field 'messages' is missing"),
-        ('{"id": "a", "messages": [{"role": "user", "content": "x"}]}', "was used on line 1"),
-        ('{"id": "b", "messages": [{"role": "judge", "content": "x"}]}', "has role 'judge'"),
-        ('{"id": "b", "messages": [{"role": "user", "content": " "}]}', "the last message is"),
-        ('{"id": "b", "messages": [], "tsak": {}}', "unknown field 'tsak'"),
-    ],
+    ("line", "name"),
+    [("{'id': 1}", "column 2"), ('{"id": "b", "messages": [], "tsak": {}}', "'tsak'")],
 )
-def test_a_malformed_prompt_is_named_by_file_and_line(faculty, root, line, problem):
+def test_a_malformed_prompt_is_named_by_file_and_line(home, root, line, name):
     first = '{"id": "a", "messages": [{"role": "user", "content": "q"}]}'
     folder = jsonl_team(root, PACKAGE, train=f"{first}\n{line}\n")
-    message = climbing()
-    assert f"{folder / 'train.jsonl'}, line 2: " in message
-    assert problem in message
+    with pytest.raises(PromptError) as caught:
+        collected()
+    assert f"{folder / 'train.jsonl'}, line 2: " in str(caught.value)
+    assert name in str(caught.value)
 
 
-def test_a_training_prompt_in_the_evaluation_set_is_refused(faculty, root):
+def test_a_training_prompt_in_the_evaluation_set_is_refused(home, root):
     row = '{"id": "a", "messages": [{"role": "user", "content": "same"}]}\n'
     jsonl_team(root, PACKAGE, train=row, evaluation=row.replace('"a"', '"b"'))
-    message = climbing()
-    assert "1 of 1 evaluation prompts are training prompts too ('a' = 'b')" in message
-
-
-def test_too_few_prompts_are_counted(faculty, root):
-    row = '{"id": "a", "messages": [{"role": "user", "content": "only"}]}\n'
-    jsonl_team(root, PACKAGE, train=row)
-    message = climbing()
-    assert "prompts/train.jsonl has 1 rows but 8 are needed" in message
-    assert f"num_train of DOMAIN in {TEAM}.settings" in message
+    with pytest.raises(PromptError, match="'a' = 'b'"):
+        collected()
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "evaluation", "demonstrations"])
-def test_a_count_that_cannot_be_met_is_named_by_its_setting(faculty, root, split):
+def test_a_count_that_cannot_be_met_is_named_by_its_setting(home, root, split):
     jsonl_team(root, PACKAGE)
     settings = root / PACKAGE / "shout" / "settings.py"
     text = settings.read_text()
     settings.write_text(text.replace(f"num_{split}=8", f"num_{split}=9"))
     assert settings.read_text() != text
-    before = Contents.now().records
-    module = importlib.import_module(f"{TEAM}.settings")
-    with refused("no-data-set", f"num_{split} of DOMAIN in {TEAM}.settings", "9"):
-        collect_domain(StepRunner(mirror=MemoryMirror()), TEAM, module.DOMAIN, 0)
-    assert "sft" not in kinds(Contents.now().records - before)
+    with refused("no-data-set", f"num_{split} of DOMAIN in {TEAM}.settings", "8 ", "9 "):
+        collected()
 
 
-def test_a_generator_that_gives_out_too_early_is_refused(faculty, root):
+def test_a_generator_that_gives_out_too_early_is_refused(home, root):
     prompts = PROMPTS.format(name="shout").replace("len(seen) < count", "len(seen) < count // 2")
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
-    message = climbing()
-    assert "environment of 'shout': prompts() gave 4 rows instead of 8" in message
+    with pytest.raises((EnvironmentFailure, RefusedError), match=r"'shout': prompts\(\) .*4 .*8"):
+        collected()
 
 
-def test_source_that_imports_what_it_may_not_is_named_by_line(faculty, root):
+def test_source_that_imports_what_it_may_not_is_named_by_line(home, root):
     prompts = "import torch\n" + PROMPTS.format(name="shout")
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
-    message = climbing()
-    assert "prompts.py, line 1: imports 'torch'" in message
-    assert "copy the few lines that you need into this file" in message
+    with raised(BundleError, "foreign-import", "prompts.py, line 1: ", "'torch'"):
+        collected()
 
 
 BAD_GRADES = [
-    ("raise KeyError('answer')", "grade() at prompt 'shout-", "raised KeyError"),
-    ("return 'well done'", "grade() at prompt 'shout-", "returned a str: it must return a Grade"),
-    ("return Grade(1.5)", "grade() at prompt 'shout-", "is not between 0 and 1"),
-    ("import os; os._exit(3)", "grade()", "ended by itself (exit status 3)"),
-    ("while True: pass", "grade() at prompt 'shout-", "did not answer within 2 s"),
+    ("raise KeyError('answer')", "shout-", "KeyError"),
+    ("return 'well done'", "shout-", "a str: "),
+    ("return Grade(1.5)", "shout-", "1.5"),
+    ("import os; os._exit(3)", "", "exit status 3"),
+    ("while True: pass", "shout-", "2 s"),
 ]
 
 
-@pytest.mark.parametrize(("grade", "where", "problem"), BAD_GRADES)
+@pytest.mark.parametrize(("grade", "prompt", "problem"), BAD_GRADES)
 def test_an_environment_that_grades_nothing_is_found_before_any_training(
-    faculty, root, monkeypatch, grade, where, problem
+    home, root, monkeypatch, grade, prompt, problem
 ):
-    message, made = climb_with(root, monkeypatch, grade)
-    assert "environment of 'shout': " in message
-    assert where in message
-    assert problem in message
-    assert "the owner of the domain to fix its environment.py" in message
-    assert made.keys() == {"environment", "prompts"}  # no demonstrations, and nothing trained
+    short = functools.partial(client.WorkerLimits, call_seconds=2.0)
+    monkeypatch.setattr(client, "WorkerLimits", short)
+    write_team(root, "shout", package=PACKAGE, grade=grade)
+    with pytest.raises(EnvironmentFailure) as caught:
+        collected()
+    found = caught.value
+    assert (found.domain, found.call) == ("shout", "grade")
+    assert found.prompt_id.startswith(prompt)
+    assert problem in str(found)
+    # no demonstrations, and nothing trained
+    assert kinds(Contents.now().records).keys() == {"environment", "prompts"}
 
 
 @pytest.mark.slow
@@ -219,24 +217,15 @@ def test_a_prompt_of_any_split_is_tried_before_any_training(faculty, root, split
             for n in range(7)
         ],
     )
-    before = Contents.now().records
-    message = climbing()
-    assert "prompt 'long' of domain 'shout' has " in message
-    assert "128 positions" in message
-    assert "sft" not in kinds(Contents.now().records - before)
+    runner, domain = collected()
+    start = resolve_checkpoint(runner, "fork-point@released")
+    with refused("prompt-too-long", "'long'", "'shout'", "128 "):
+        check_climb(runner, start, domain, SamplingSettings(max_new_tokens=4), 4)
 
 
-@pytest.fixture
-def collected(faculty, root):
-    """A runner, and the domain of a team that could climb."""
+def test_a_disk_without_room_for_the_whole_climb_is_refused(faculty, root):
     write_team(root, "shout", package=PACKAGE)
-    runner = StepRunner(mirror=MemoryMirror())
-    settings = importlib.import_module(f"{TEAM}.settings").DOMAIN
-    return runner, collect_domain(runner, TEAM, settings, 0)
-
-
-def test_a_disk_without_room_for_the_whole_climb_is_refused(collected):
-    runner, domain = collected
+    runner, domain = collected()
     start = resolve_checkpoint(runner, "fork-point@released")
     size = sum(file.size for file in read_tree(runner.store, start.digest).files)
     # Four checkpoints, and a state of weights and two moments.

@@ -20,12 +20,12 @@ from tests.support.tiny_faculty import ORDER, PACKAGE, TEAMS, climb
 from tests.support.tiny_models import tokenizer
 from tests.support.zoo import MUST_RUN, tiny
 
-pytestmark = pytest.mark.usefixtures("teams_on_path")
+# Of the default suite, model/test_families, onpolicy/test_adapters_of_families and rollout/
+# test_ways_in_bf16 run the code that knows families, and test_foundation_from_a_model the way.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("teams_on_path")]
 STUDENT = "student.general@1"
 ASKED = ("audit", STUDENT, "--prompt", "abcd", "--response", "dcba")
 BEHAVIOR = Behavior(prompt=(Said(role="user", content="abcd"),), response="dcba")
-EVERY_TIME = "gpt-oss"
-"""The family that the default suite runs: attention sinks, windows and experts in one model."""
 
 
 def unexplained(runner, tolerance):
@@ -39,13 +39,7 @@ def unexplained(runner, tolerance):
     return float(encoded.total(found.end_N - found.start_N)) - parts
 
 
-@pytest.mark.parametrize(
-    "family",
-    [
-        name if name == EVERY_TIME else pytest.param(name, marks=pytest.mark.slow)
-        for name in MUST_RUN
-    ],
-)
+@pytest.mark.parametrize("family", MUST_RUN)
 def test_a_family_goes_from_its_folder_to_the_audit(family, home, tmp_path):
     from workflows.consolidation.workflow import consolidate
 

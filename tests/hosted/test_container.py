@@ -19,8 +19,6 @@ from tasks.sft.task import finetune
 from tests.support import deck_task
 from tests.support.container import ROOT, Container
 
-pytestmark = pytest.mark.usefixtures("tracked_home")  # which a failure's record is shown in
-
 SHOWN = 100
 """How many characters of an error a list in Flyte's console shows."""
 CLOSED = "http://127.0.0.1:9"
@@ -125,9 +123,7 @@ def test_wrong_fields_in_a_json_box_are_named_and_not_tried_again(tmp_path, fiel
 
 def test_a_task_that_refuses_leaves_its_page_beside_its_error(tmp_path):
     page = "<html><body><p>math was recalled</p></body></html>"
-    ended = Container(deck_task.refuse, tmp_path / "pod", {"page": page, "findings": 1}).run(
-        PYTHONPATH=str(ROOT)
-    )
+    ended = Container(deck_task.refuse, tmp_path / "pod", {"page": page, "findings": 1}).run()
     assert ended.code == 0
     assert not ended.is_recoverable
     assert "the plan is refused" in ended.error.message
@@ -146,7 +142,7 @@ def test_every_page_is_shown_by_the_one_function_that_frames_it():
 
 def test_a_page_of_the_same_name_takes_the_place_of_the_one_before(tmp_path):
     pages = {"first": "<p>step 1</p>", "second": "<p>step 2</p>"}
-    ended = Container(deck_task.show_twice, tmp_path / "pod", pages).run(PYTHONPATH=str(ROOT))
+    ended = Container(deck_task.show_twice, tmp_path / "pod", pages).run()
     assert ended.error is None, ended.error.message
     shown = (ended.folder / "deck.html").read_text()
     assert "step 2" in shown

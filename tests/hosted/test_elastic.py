@@ -3,13 +3,13 @@
 import pytest
 
 from tests.support import elastic_task
-from tests.support.container import ROOT, Container
+from tests.support.container import Container
 
 pytestmark = pytest.mark.slow  # two processes that import torch, four times
 
 
 def run(folder, ending):
-    return Container(elastic_task.two_ranks, folder, {"ending": ending}).run(PYTHONPATH=str(ROOT))
+    return Container(elastic_task.two_ranks, folder, {"ending": ending}).run()
 
 
 def test_the_first_rank_gives_the_output_of_all(tmp_path):

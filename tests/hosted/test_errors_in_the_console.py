@@ -1,19 +1,13 @@
 """What Flyte's console shows of a failure: its box has three lines, its lists 100 characters."""
 
-import pytest
-
 from tests.hosted.test_container import SHOWN
 from tests.support import failing_task
-from tests.support.container import ROOT, Container
-
-pytestmark = pytest.mark.usefixtures("tracked_home")  # which a failure's record is shown in
-
-HERE = {"PYTHONPATH": str(ROOT)}
+from tests.support.container import Container
 
 
 def test_a_fault_of_code_says_what_first_and_keeps_its_frames(tmp_path):
     pod = Container(failing_task.fail, tmp_path / "pod", {"name": "math"})
-    error = pod.run(**HERE).error
+    error = pod.run().error
     assert error.code == "USER:KeyError"
     assert "KeyError: 'math'" in error.message[:SHOWN]
     assert "in fail" in error.message
@@ -21,6 +15,6 @@ def test_a_fault_of_code_says_what_first_and_keeps_its_frames(tmp_path):
 
 
 def test_the_log_does_not_end_with_the_sessions_that_flytekit_leaves_open(tmp_path):
-    left = Container(failing_task.leave_open, tmp_path / "pod", {}).run(**HERE)
+    left = Container(failing_task.leave_open, tmp_path / "pod", {}).run()
     assert left.error is None
     assert "Unclosed" not in left.said

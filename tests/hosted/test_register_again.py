@@ -20,6 +20,7 @@ REGISTER = """
 import os, sys
 from pathlib import Path
 import click
+import tasks.platform.hosting  # once for all children; it declares no entity
 from workflows.commands.faculty import place_of
 from workflows.commands.registration import Registration, create_project, open_remote
 

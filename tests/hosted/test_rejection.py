@@ -24,7 +24,7 @@ from tasks.platform.console_errors import from_console
 from tasks.platform.failure import Failure, Work, failures, leave_record
 from tasks.platform.step_runner import StepRunner
 from tests.support.admin import serving
-from tests.support.container import ROOT, Container
+from tests.support.container import Container
 from tests.support.executions_service import REJECTED
 from tests.support.making import take, write_record
 from tests.support.mirrors import MemoryMirror
@@ -167,8 +167,7 @@ def test_the_failure_node_s_pod_records_it(tmp_path):
     inputs = {name: getattr(FORM, name) for name in LaunchForm.model_fields}
     inputs["err"] = FlyteError(REJECTED, "review-the-plan")
     pod = Container(record_end, tmp_path / "pod", inputs)
-    environment = {"PYTHONPATH": str(ROOT), "FLYTE_INTERNAL_EXECUTION_PROJECT": "consolidation"}
-    ended = pod.run(**environment)
+    ended = pod.run(FLYTE_INTERNAL_EXECUTION_PROJECT="consolidation")
     assert ended.error is None, ended.error.message
     assert row(runner).decisions == [CONSOLE]
 

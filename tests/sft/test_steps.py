@@ -165,7 +165,7 @@ def test_a_base_from_a_folder_that_changed_is_another_base(runner, tmp_path):
     assert before.digest() != after.digest()
 
 
-def test_a_base_from_scratch_learns_from_text_and_follows_the_seed(runner, data):
+def test_a_base_from_scratch_learns_from_text_follows_the_seed_and_holds_no_pickle(runner, data):
     first, again, other = (make_base(runner, "", data, BASE, seed) for seed in (0, 0, 1))
     assert first.digest == again.digest
     assert first.digest != other.digest
@@ -173,10 +173,7 @@ def test_a_base_from_scratch_learns_from_text_and_follows_the_seed(runner, data)
     assert loaded.model.config.hidden_size == SIZES.hidden_size
     assert len(loaded.tokenizer) == SIZES.vocabulary_size
     assert loaded.tokenizer.chat_template == tokenizer().chat_template
-
-
-def test_a_base_from_scratch_is_saved_without_a_pickle(runner, data):
-    folder = runner.store.tree(make_base(runner, "", data, BASE, seed=0).digest)
+    folder = runner.store.tree(first.digest)
     assert {file.suffix for file in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
     assert "auto_map" not in json.loads((folder / "config.json").read_text())
 

@@ -19,7 +19,7 @@ from tests.support.executions_service import Executions, Signals
 RESOURCES = tasks_pb2.Resources.ResourceName
 UNSET = {"CPU": "2", "MEMORY": "1Gi", "GPU": "1"}
 """The limits of a Flyte whose values set none."""
-PROJECTS = ("foundation", "consolidation", "gate", "audit", "teacher-math")
+PROJECTS = ("foundation", "consolidation", "gate", "audit", "recipes", "teacher-math")
 CONFIGURED = {
     "cpu": "CPU",
     "memory": "MEMORY",

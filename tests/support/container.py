@@ -15,6 +15,8 @@ from flytekit.models.literals import LiteralMap
 from flytekit.tools.translator import get_serializable
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_MLFLOW = "raise ImportError('the pods of tests show nothing in MLflow')\n"
+"""A module in MLflow's place, whose import takes as long as such a pod; a pod must not need it."""
 IMAGE = Image(name="default", fqn="registry.example.org/provost", tag="test")
 
 
@@ -68,6 +70,8 @@ class Container:
         """Write ``inputs`` (Python values, or ready ``literals``) where the command reads them."""
         self.task, self.folder = task, folder
         folder.mkdir(parents=True)
+        (folder / "python").mkdir()
+        (folder / "python" / "mlflow.py").write_text(NO_MLFLOW)
         context = FlyteContextManager.current_context()
         kinds = task.python_interface.inputs
         written = literals or TypeEngine.dict_to_literal_map(context, inputs, kinds).to_flyte_idl()
@@ -102,6 +106,7 @@ class Container:
             "FLYTE_INTERNAL_TASK_VERSION": "v1",
             "FLYTE_ATTEMPT_NUMBER": str(attempt),
             "PROVOST_STORE": str(store),
+            "PYTHONPATH": os.pathsep.join([str(self.folder / "python"), str(ROOT)]),
         }
         return subprocess.Popen(
             self.command(attempt),

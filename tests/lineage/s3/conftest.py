@@ -8,7 +8,6 @@ import boto3
 import botocore.loaders
 import botocore.session
 import pytest
-from moto import mock_aws
 
 from lineage.store.s3 import Bucket
 from lineage.store.s3_store import S3Store
@@ -29,6 +28,8 @@ def client(monkeypatch, loader):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(botocore.session, "create_loader", lambda *_: loader)
+    from moto import mock_aws  # takes a second, and not every worker needs it
+
     with mock_aws():
         boto3.setup_default_session()
         client = boto3.client("s3")
