@@ -94,24 +94,29 @@ class AtlasRow:
         return sum(cost.tokens_trained for cost in self.card.cost.values())
 
     @property
-    def modes(self) -> list[tuple[str, str, str, ModeScore]]:
-        """Stage, domain, mode and score, for the domains with modes."""
-        return [
-            (stage, domain, mode, score)
-            for stage, row in self.card.scores.items()
-            for domain, found in row.items()
-            for mode, score in found.modes.items()
-        ]
+    def stages(self) -> list[str]:
+        """The base, and the stages in the order of the recipe."""
+        return [BASE, *(stage.name for stage in self.card.stages)]
 
     @property
-    def rewards(self) -> list[tuple[str, str, str, RewardScore]]:
-        """Stage, domain, reward model and score, in the order of the stages."""
-        return [
-            (stage, domain, name, score)
-            for stage in self.card.scores
-            for domain, row in self.card.rewards.get(stage, {}).items()
-            for name, score in row.items()
-        ]
+    def modes(self) -> dict[tuple[str, str], dict[str, ModeScore]]:
+        """Domain and mode to stage to score, for the domains with modes."""
+        found: dict[tuple[str, str], dict[str, ModeScore]] = {}
+        for stage, row in self.card.scores.items():
+            for domain, score in row.items():
+                for mode, own in score.modes.items():
+                    found.setdefault((domain, mode), {})[stage] = own
+        return dict(sorted(found.items()))
+
+    @property
+    def rewards(self) -> dict[tuple[str, str], dict[str, RewardScore]]:
+        """Reward model and domain to stage to score."""
+        found: dict[tuple[str, str], dict[str, RewardScore]] = {}
+        for stage, row in self.card.rewards.items():
+            for domain, scores in row.items():
+                for name, own in scores.items():
+                    found.setdefault((name, domain), {})[stage] = own
+        return dict(sorted(found.items()))
 
     @property
     def minutes(self) -> float:
@@ -167,9 +172,12 @@ def inline_graph(runner: StepRunner, card: RecipeCard) -> Markup:
 def recipe_graph(runner: StepRunner, card: RecipeCard) -> Graph:
     """Return the models of a recipe, and what each handed to the next, as its records say."""
     last = card.stages[-1].artifact
-    found = model_edges(runner.records, last.record, card.base.record)
+    ends = {stage.artifact.record for stage in card.stages}
+    found = sorted(
+        {edge for end in ends for edge in model_edges(runner.records, end, card.base.record)}
+    )
     edges = [Edge(each.child, each.parent, each.handed, "", "", None) for each in found]
-    records = {last.record, *(end for each in found for end in (each.parent, each.child))}
+    records = {*ends, *(end for each in found for end in (each.parent, each.child))}
     names = {stage.artifact.record: stage.name for stage in card.stages}
     names[card.base.record] = BASE
     known = Lineage(runner.store).subgraph(sorted(records), last.record)
@@ -177,7 +185,8 @@ def recipe_graph(runner: StepRunner, card: RecipeCard) -> Graph:
         node.record: replace(node, label=names.get(node.record, node.label)) for node in known.nodes
     }
     ordered = in_order(sorted(records), edges)
-    return Graph(tuple(nodes[record] for record in ordered), tuple(edges), last.record)
+    # Without a focus every stage is drawn, also one that led to nothing, such as a baseline.
+    return Graph(tuple(nodes[record] for record in ordered), tuple(edges))
 
 
 def atlas_page(rows: Sequence[AtlasRow], scale: Scale) -> str:

@@ -9,7 +9,14 @@ from lineage.graph.handed import Handed, ModelEdge, model_edges
 from lineage.records.record import Records
 from tasks.contracts.named import NamedArtifact
 from tasks.contracts.scale import Scale
-from tasks.evaluate.atlas import ORDERS, RecipeText, atlas_page, atlas_rows, newest_cards
+from tasks.evaluate.atlas import (
+    ORDERS,
+    RecipeText,
+    atlas_page,
+    atlas_rows,
+    inline_graph,
+    newest_cards,
+)
 from tasks.evaluate.recipe_card import CARD, DomainScore, ModeScore, RecipeCard, StageCost
 from tasks.evaluate.recipe_rewards import RewardScore
 from tasks.evaluate.settings import RecipeLabel
@@ -128,14 +135,27 @@ def test_the_page_holds_every_order_of_the_rows_and_no_script(runner, write_card
 def test_the_page_shows_obedience_reward_models_and_text(runner, write_card):
     write_card("second", "final", 0.9, minutes=5)
     (row,) = atlas_rows(runner, newest_cards(runner), TEXTS)
-    assert row.modes == [("final", "add", "off", OFF)]
-    (shown,) = row.rewards
-    assert shown[:3] == ("final", "safe", "rm")
+    assert row.modes == {("add", "off"): {"final": OFF}}
+    assert row.rewards.keys() == {("rm", "safe")}
     page = atlas_page([row], Scale.TINY)
     cells = re.findall(r"<td>([^<]*)</td>", page)
-    for found in ("off", "0.85", "+1.75", "0.25"):
+    for found in ("0.85 · 0.50 · 4", "+1.75 · 0.25"):
         assert found in cells
+    for head in ("add, off", "rm, safe"):
+        assert f">{head}</th>" in page
     assert "final 1.625" in page
+
+
+def test_the_graph_holds_every_stage_whether_it_led_to_the_last_one_or_not(runner, made):
+    stages = [
+        NamedArtifact(name=name, artifact=checkpoint(made[name])) for name in ("final", "sft")
+    ]
+    card = RecipeCard(
+        label=RecipeLabel(system="first", scale=Scale.TINY, seed=0), stages=stages,
+        base=checkpoint(made["base"]), scores={}, drift={}, forgetting={}, cost={},
+    )  # fmt: skip
+    drawn = inline_graph(runner, card)
+    assert [name for name in ("base", "final", "sft") if f">{name}</text>" not in drawn] == []
 
 
 def test_numbers_of_a_row(runner, write_card):
