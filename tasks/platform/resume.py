@@ -2,7 +2,8 @@
 
 A state is a folder in the store and a slot under the derivation of the run. How often it is saved
 does not affect the result, so it is not a setting: at most every two minutes, and saving takes at
-most a twentieth of the run time.
+most a twentieth of the run time. Garbage collection leaves replaced states for two hours, so those
+of two hours take at most a quarter of the free disk.
 """
 
 import json
@@ -17,16 +18,19 @@ import torch
 from pydantic import JsonValue
 
 from lineage.artifacts import Digest
-from lineage.operations.gc import STATES
+from lineage.operations.gc import LEAST_GRACE_SECONDS, STATES
 from lineage.store.store import Store
 from lineage.trust.journal import Journal, Slots
 from lineage.trust.statement import Stated
 from tasks.platform.attempt import NOTICE, InterruptedAttemptError
 from tasks.platform.ranks import agreed, exchange_json, rank
+from tasks.platform.resources import free_storage
 
 _LEAST_SECONDS = 120.0
 _LEAST_MULTIPLE = 20.0
 """Minimum interval, as a multiple of the last save's duration: saving costs at most 5 %."""
+_SHARE_OF_ROOM = 0.25
+"""Maximum share of the free disk that the states of one grace period of the collection take."""
 
 
 class Part(Protocol):
@@ -91,6 +95,11 @@ class State(Stated):
     """Number of threads of the run; it resumes with as many, to give the same bits."""
 
 
+def room_for_states(store: Store) -> int | None:
+    """Return the free bytes of a store's disk; None for a bucket, which has no known end."""
+    return None if "://" in store.uri else free_storage(Path(store.uri))
+
+
 class States:
     """The states of one derivation's run."""
 
@@ -100,9 +109,10 @@ class States:
         derivation: str,
         parts: Mapping[str, Part],
         clock: Callable[[], float] = time.monotonic,
+        room: Callable[[Store], int | None] = room_for_states,
     ) -> None:
         """Keep these ``parts``, by name, of the run that makes ``derivation`` (a digest)."""
-        self._store, self._parts, self._clock = store, dict(parts), clock
+        self._store, self._parts, self._clock, self._room = store, dict(parts), clock, room
         self._path = f"{STATES}/{derivation.removeprefix('sha256:')}"
         self._due = clock() + _LEAST_SECONDS
 
@@ -148,17 +158,20 @@ class States:
 
     def save(self, step: int) -> None:
         """Put a state away: the run has done ``step``."""
-        started = self._clock()
+        started, size = self._clock(), 0
         with tempfile.TemporaryDirectory(prefix="provost-state-") as folder:
             for name, part in self._parts.items():
                 Path(folder, name).mkdir()
                 part.save(Path(folder, name))
             if rank() == 0:
+                files = (path for path in Path(folder).rglob("*") if path.is_file())
+                size = sum(file.stat().st_size for file in files)
                 tree = self._store.put_tree(Path(folder))
                 state = State(step=step, tree=tree, threads=torch.get_num_threads())
                 self._slots().append(lambda _, __: state)
-        taken = self._clock() - started
-        self._due = self._clock() + max(_LEAST_SECONDS, _LEAST_MULTIPLE * taken)
+        taken, room = self._clock() - started, self._room(self._store)
+        by_room = LEAST_GRACE_SECONDS * size / max(1.0, _SHARE_OF_ROOM * room) if room else 0.0
+        self._due = self._clock() + max(_LEAST_SECONDS, _LEAST_MULTIPLE * taken, by_room)
 
     def _slots(self) -> Slots[State]:
         """Return the states that the author's own project has put away."""

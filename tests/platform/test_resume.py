@@ -97,6 +97,27 @@ def test_states_cost_at_most_a_twentieth_and_come_at_most_every_two_minutes(stor
     assert set(gaps) == {wait + takes}
 
 
+@pytest.mark.parametrize(
+    ("room", "wait"),
+    [
+        (64, 450),  # 16 bytes for the states of 7,200 s: one of 1 byte every 450 s
+        (1 << 20, 120),
+        (None, 120),  # a bucket has no end
+    ],
+)
+def test_states_of_two_hours_take_at_most_a_quarter_of_the_free_disk(store, room, wait):
+    clock = Clock()
+    states = States(store, RUN, {"slow": Slow(clock, 0)}, clock, lambda _: room)
+    states.save(1)
+    before = len(store.keys("projects/local/states"))
+    clock.now += wait - 1
+    states.save_if_due(2)
+    assert len(store.keys("projects/local/states")) == before
+    clock.now += 1
+    states.save_if_due(3)
+    assert len(store.keys("projects/local/states")) == before + 1
+
+
 def test_two_writers_of_one_run_lose_nothing(store):
     one, other = (States(store, RUN, {"slow": Slow(Clock(), 0)}) for _ in range(2))
     one.save(1)
