@@ -77,14 +77,19 @@ def launch_inputs(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults
     round_form: RoundForm,
     gate: GateOrder,
     start: Artifact,
+    start_name: str,
     teachers: list[Artifact],
     own: list[Artifact],
     seed: int,
 ) -> LaunchInputs:
     """Fill in the launch form of a recipe's consolidation; the start itself teaches ``own``."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.recipe.references import reference_to
+
     references = [release.digest for release in teachers]
     references += [f"{release.digest}=self" for release in own]
-    form = recipe_launch(system, round_form, gate, start.digest, references, seed)
+    student = reference_to(StepRunner(), start_name, start)
+    form = recipe_launch(system, round_form, gate, student, references, seed)
     return LaunchInputs(**{name: getattr(form, name) for name in LaunchInputs._fields})
 
 

@@ -7,6 +7,7 @@ from tasks.mopd.round_form import RoundForm
 from tasks.mopd.settings import Balance, Divergence
 from tasks.onpolicy.settings import Normalization
 from tasks.recipe.mopd_form import recipe_launch
+from workflows.commands.recipe import recipe_module, systems
 
 TEACHERS = ["math@3", "code@1=self"]
 FORMS = [
@@ -39,3 +40,12 @@ def test_the_form_names_recipe_start_and_teachers():
     assert (launch.teachers, launch.student) == (TEACHERS, "base@1")
     assert (launch.publish_as, launch.preset) == ("glm_5", "glm_5")
     assert launch.controls().controls == []  # other recipes are what it is compared with
+
+
+@pytest.mark.parametrize("system", systems())
+def test_the_rounds_of_every_scale_are_valid(system):
+    """The published ones too, which do not run here."""
+    for row in recipe_module(system).ROWS:
+        for form in row.mopd.values():
+            launch = recipe_launch(system, form, row.gate, "base@1", TEACHERS, 0)
+            assert launch.round().settings() == form.settings()

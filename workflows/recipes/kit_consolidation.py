@@ -109,12 +109,14 @@ def consolidate(
 
     ``own`` are releases of domains that the start itself teaches.
     """
-    registered = register_checkpoint(name=f"recipe.{run.system}", checkpoint=start, owner=OWNER)
+    start_name = f"recipe.{run.system}.{name}"
+    registered = register_checkpoint(name=start_name, checkpoint=start, owner=OWNER)
     inputs = launch_inputs(
         system=run.system,
         round_form=run.numbers.mopd[by or name],
         gate=run.numbers.gate,
         start=named(f"register-{name}", registered),
+        start_name=start_name,
         teachers=list(teachers),
         own=list(own),
         seed=run.seed,
