@@ -155,14 +155,17 @@ def not_replaced(attestations: list[Attestation]) -> list[Attestation]:
 
 
 def flatten(value: JsonValue, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, text) of each leaf; a list is one leaf."""
+    """Yield (dotted key, text) of each leaf; a list is one leaf.
+
+    A text is the same for settings in memory and for those of a record, in which keys are sorted.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
             yield from flatten(item, f"{prefix}.{key}" if prefix else key)
     elif isinstance(value, str):
         yield prefix, value
     else:
-        yield prefix, json.dumps(value, ensure_ascii=False)
+        yield prefix, json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 class Sample(NamedTuple):
