@@ -4,13 +4,19 @@ import pytest
 
 from lineage.artifacts import Artifact
 from lineage.digest import digest_bytes
+from lineage.dsse import SigningKey
+from lineage.errors import NotEntitledError
 from lineage.registry.registry import Registry
+from lineage.trust.chain import publish
+from lineage.trust.root import Team, TrustedKey, TrustRoot
 from tasks.platform.step_runner import StepRunner
 from tasks.refresh.climb_again import check_refresh, next_teachers
 from tasks.refresh.task import next_round
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import refused
 from tests.support.runs import Climbed, Maker
+
+SINCE = "2026-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -54,3 +60,22 @@ def test_another_artifact_than_a_release_is_refused(make):
 def test_a_teacher_that_is_the_student_itself_needs_no_climb(make):
     Climbed(make, make.checkpoint(0), "math").release()
     assert check_refresh(make.runner, ["math@1=self"]) == ["math@1=self"]
+
+
+def test_who_may_not_release_a_teacher_is_refused_before_any_round(make):
+    """On a store where each team has its own key, the teams climb themselves."""
+    math, ours, maintainer = (SigningKey.generate() for _ in range(3))
+    teams = {
+        name: Team(names=names, keys=(TrustedKey(public=key.public, since=SINCE),))
+        for name, names, key in (
+            ("team-math", ("teacher.math",), math),
+            ("consolidation", ("student.*",), ours),
+        )
+    }
+    store = make.runner.store
+    publish(store, TrustRoot(maintainers=(maintainer.public,), teams=teams), maintainer)
+    store.signing_key = math
+    Climbed(make, make.checkpoint(0), "math").release()
+    store.signing_key = ours
+    with pytest.raises(NotEntitledError):
+        check_refresh(make.runner, ["math@1"])
