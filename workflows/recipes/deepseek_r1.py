@@ -92,7 +92,7 @@ TINY = RecipeNumbers(
     rl=_rl(LoopSettings(num_steps=30, learning_rate=5e-4, rung_every=10), (4, 8), 110, last=22),
     sft={"dev1": _sft(40, 32, 5e-4), **dict.fromkeys(("dev3", "distilled"), _sft(100, 32, 1e-3))},
     responses={
-        name: ResponseSettings(samples_per_prompt=4, num_prompts=200, sampling=LONG)
+        name: ResponseSettings(samples_per_prompt=4, num_prompts=150, sampling=LONG)
         for name in ("cold", "accepted", "pairs")
     },
     demonstrations=COLD,

@@ -41,7 +41,7 @@ SCORER = "reward"
 """The score by which an answer is the best, of the reward model of its domain."""
 # stated: the best of K by the newest reward model, and the best of all earlier rounds (3.2.3)
 BEST = {"best": DemonstrationRule(keep=Keep.TOP, scorer=SCORER, each_round=True)}
-ANNOTATOR = {"compared": AnnotatorSettings()}
+ANNOTATOR = {"compared": AnnotatorSettings(temperature=0.15)}
 """stated: two answers, four strengths (section 3.2.1); ours: the annotator's noise."""
 # stated: safety decides where the prompt is of it, and below 0.15; logit, whitened (3.2.3)
 REWARDS = RewardSettings(
@@ -74,8 +74,8 @@ def _ppo(loop: LoopSettings, value_rate: float, prompts: int) -> RlSettings:
         ratio=clipped(0.2),  # stated: section 3.2.3
         kl=kl_penalty(0.01),  # stated: 7B and 13B, in the reward (3.2.3); ours: k1
         rewards=REWARDS,
-        # ours: the value network is not stated
-        value=ValueSettings(start=ValueStart.POLICY, learning_rate=value_rate),
+        # ours: the value network and its advantage are not stated
+        value=ValueSettings(start=ValueStart.POLICY, learning_rate=value_rate, whiten=True),
     )
 
 
@@ -86,7 +86,7 @@ TINY = RecipeNumbers(
         "sft": SftSettings(num_steps=40, learning_rate=5e-4, warmup_steps=2),
         "version": SftSettings(num_steps=60, learning_rate=5e-4, warmup_steps=2),
     },
-    responses={"pool": ResponseSettings(samples_per_prompt=8, num_prompts=200, sampling=SHORT)},
+    responses={"pool": ResponseSettings(samples_per_prompt=8, num_prompts=400, sampling=SHORT)},
     annotators=ANNOTATOR,
     reward_model={"rm": _rm(40, 16, 5e-4, warmup=2)},  # ours: length and rate
     demonstrations=BEST,
