@@ -1,5 +1,6 @@
 """A model that is brought in, fine-tuned and climbed from in bf16, up to the audit."""
 
+import pytest
 import torch
 
 from lineage.registry.registry import Registry
@@ -21,12 +22,24 @@ def half_of(reference):
     return load_model(store.tree(entry.digest)).dtype == torch.bfloat16
 
 
-def test_a_fork_point_in_bf16_teaches_and_is_audited(fork_point, teams_on_path):
+@pytest.fixture
+def half(fork_point):
+    """Import the fork point in bf16, as its next version; return what was printed."""
     store = open_store()
     folder = store.tree(Registry(store).resolve("fork-point@released").digest)
-    said = provost("checkpoint", "import", str(folder), "--saved-precision", "bf16")
-    assert "saved as: bf16, rounding 0." in said
+    return provost("checkpoint", "import", str(folder), "--saved-precision", "bf16")
+
+
+def test_a_checkpoint_is_imported_in_bf16(half):
+    assert "saved as: bf16, rounding 0." in half
     assert half_of("fork-point@2")
+
+
+# Of the default suite, test_steps of sft and reward_model and test_train of preference and
+# mid_training train from bf16, and test_saved_student saves and audits a student in bf16.
+@pytest.mark.slow
+@pytest.mark.usefixtures("half", "teams_on_path")
+def test_a_fork_point_in_bf16_teaches_and_is_audited():
     for team in TEAMS:
         climb(f"{PACKAGE}.{team}")
     runner = StepRunner(open_store(), mirror=MemoryMirror())

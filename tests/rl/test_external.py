@@ -19,7 +19,7 @@ from tests.support.tiny_models import tiny_policy
 TRAINER = """
 import json, os, sys, time
 from pathlib import Path
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file  # torch would take a second to load
 import shutil
 
 job = json.loads(Path(sys.argv[1]).read_text())

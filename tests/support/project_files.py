@@ -54,7 +54,7 @@ def imported_modules(file):
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.lineno, node.module
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = ast.unparse(node.func).rpartition(".")[2]
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if called in {"import_module", "__import__", "importorskip"}:
                 yield node.lineno, str(node.args[0].value)
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from tests.support.project_files import syntax_tree
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("lineage", "tasks", "workflows")
 PER = 10_000
@@ -83,7 +85,7 @@ def names_of_tests() -> Iterator[Text]:
     """Yield the names of the tests, as sentences."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         where = path.relative_to(ROOT).as_posix()
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(syntax_tree(path)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 words = node.name.removeprefix("test_").replace("_", " ")
                 yield Text(f"{where}:{node.lineno}", words)
