@@ -39,8 +39,6 @@ DENSE_BF16 = {"nvidia-h100": 989e12, "nvidia-h200": 989e12}
 _NUM_PROMPTS = 32
 _FP32 = 4
 _GIB = 1 << 30
-_CONTROLS = 2
-"""Merges that are stored beside the students: parameter average and task arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,8 @@ class Forecast:
     """Bytes of ledgers, students, controls and the training state."""
     probe: Probing | None = None
     """Cost of the gate's measurement; None if it measures nothing."""
+    trained_controls: int = 0
+    """Number of controls that train for as long as the rounds."""
 
     @property
     def seconds(self) -> float:
@@ -108,8 +108,11 @@ class Forecast:
         time_said = f"about {format_seconds(self.seconds)} of MOPD on {self.machine.name}"
         if self.machine.gpus:
             time_said += f": {hours:.1f} GPU-hours"
+        more = format_seconds(self.trained_controls * self.seconds)
+        controls = f"{self.trained_controls} to train, each for as long: about {more} more"
         return [
             ("time", time_said),
+            ("controls", controls if self.trained_controls else "none to train"),
             ("gate", self.probe.summary if self.probe else "measures nothing"),
             ("memory", f"{self.memory / _GIB:.2f} GiB beside activations"),
             ("storage", f"{self.storage / _GIB:.2f} GiB of ledger, students and controls"),
@@ -162,8 +165,11 @@ def forecast(
         memory=ledger.memory + _FP32 * (student + largest),
         storage=workload.rounds * ledger.storage
         # One state at least is kept: the weights, a second moment, a first one for each source.
-        + _FP32 * student * (workload.rounds + _CONTROLS + 2 + sources),
+        + _FP32
+        * student
+        * (workload.rounds + workload.merged_controls + workload.trained_controls + 2 + sources),
         probe=_probing(plan, probe, lengths, student, teachers) if probe else None,
+        trained_controls=workload.trained_controls,
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.launches.launch import Launched
 from tasks.contracts.conditions import ReleaseConditions
-from tasks.contracts.controls import ControlOrder
+from tasks.contracts.controls import MERGED, ControlOrder
 from tasks.contracts.handover import GateOrder, OnMisfit
 from tasks.contracts.inputs import InputError, documented, told_by_name
 from tasks.contracts.remedies import WarmUpOrder, WarmUpSettings
@@ -218,6 +218,12 @@ class LaunchSpec(NamedTuple):
     """Settings that make outcomes comparable; see ``RoundForm.recipe``."""
 
 
+def _with_controls(workload: Workload, order: ControlOrder) -> Workload:
+    merged = len(order.chosen(MERGED))
+    counts = {"merged_controls": merged, "trained_controls": len(order.controls) - merged}
+    return workload.model_copy(update=counts)
+
+
 def launch_spec(inputs: Mapping[str, Any]) -> LaunchSpec:
     """Return the validated inputs of a launch, split by task.
 
@@ -248,7 +254,7 @@ def launch_spec(inputs: Mapping[str, Any]) -> LaunchSpec:
         return LaunchSpec(
             spec,
             gate,
-            round_form.workload(),
+            _with_controls(round_form.workload(), spec.controls),
             round_form.ladder_stages,
             launched.model_dump_json(),
             round_form.recipe(),

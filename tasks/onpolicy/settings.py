@@ -217,6 +217,10 @@ class Workload(BaseModel):
     """Maximum tokens of a response."""
     has_outcome: bool
     """Whether the outcome reward is a source beside the teachers."""
+    merged_controls: int = Field(default=0, ge=0)
+    """Number of merges that are stored beside the student."""
+    trained_controls: int = Field(default=0, ge=0)
+    """Number of controls that train for as long as the rounds."""
 
     @property
     def rollouts_per_step(self) -> int:

@@ -72,6 +72,9 @@ def test_time_is_operations_over_speed_and_gpu_hours_count_every_gpu():
     lines = dict(COST.lines())
     assert lines["time"] == "about 2h 00m of MOPD on 8 x nvidia-h200: 16.0 GPU-hours"
     assert lines["memory"] == "3.00 GiB beside activations"
+    assert lines["controls"] == "none to train"
+    with_two = dict(replace(COST, trained_controls=2).lines())
+    assert with_two["controls"].endswith("about 4h 00m more")
     assert lines["storage"].startswith("0.50 GiB")
 
 
@@ -130,9 +133,12 @@ def test_the_estimate_follows_from_parameters_and_tokens(runner, plan):
     # Forward 2, backward 4, sampling 2, the teacher's reading 2: 10 P for each token of a step.
     assert once.operations == pytest.approx(10 * once.tokens_per_step * 10 * once.parameters)
     assert twice.operations == 2 * once.operations
-    # Besides each round's ledger and student: two controls, and a state of the weights, the second
-    # moment and one teacher's first moment.
-    assert 2 * once.storage - twice.storage == (2 + 3) * 4 * once.parameters
+    # Besides each round's ledger and student: a state of the weights, the second moment and one
+    # teacher's first moment.
+    assert 2 * once.storage - twice.storage == 3 * 4 * once.parameters
+    beside = {"merged_controls": 2, "trained_controls": 1}
+    compared = forecast(runner, plan, form.workload().model_copy(update=beside))
+    assert compared.storage - twice.storage == 3 * 4 * once.parameters
     # 3 prompts of 24 new tokens at most, and their own; prompts of 1 and 3 letters differ by 2.
     assert once.tokens_per_step > 3 * 24
     more = forecast(runner, plan, form.model_copy(update={"prompts_per_domain": 6}).workload())
