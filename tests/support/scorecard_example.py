@@ -1,6 +1,7 @@
 """Made-up outcomes that look like a real run: four domains, three controls, conflicts between."""
 
 import random
+from functools import cache
 
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.evaluate.scores import Outcomes, PromptOutcome, ScorecardSettings
@@ -46,6 +47,7 @@ def example_outcomes(seed: int = 0, **solved: tuple[float, ...]) -> Outcomes:
     )
 
 
+@cache  # of 14,400 outcomes, which many tests show
 def example_scorecard(seed: int = 0, **solved: tuple[float, ...]) -> Scorecard:
     """The scorecard of ``example_outcomes``, with a bootstrap that is quick rather than fine."""
     return make_scorecard(example_outcomes(seed, **solved), resamples=200)
