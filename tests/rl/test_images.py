@@ -53,8 +53,8 @@ def place(tmp_path):
     return ImagePlace(tmp_path / "place")
 
 
-def test_text_and_images_train_the_tower_and_a_stopped_run_ends_in_the_same_bits(place, tmp_path):
-    settings = rl_settings(3, **SETTINGS)
+def test_text_and_images_share_a_run_that_trains_the_tower(place):
+    settings = rl_settings(1, **SETTINGS)
     ladder, metrics = place.run(settings, place.both(), start=place.seeing)
     assert {"reward/even", "reward/odd"} <= metrics.keys()
     assert metrics["sampler_gap"][0] < 1e-4  # sampler and learner see the same images
@@ -62,6 +62,12 @@ def test_text_and_images_train_the_tower_and_a_stopped_run_ends_in_the_same_bits
     changed = {name for name in start if not torch.equal(start[name], end[name])}
     assert any("vision_tower" in name for name in changed)
     assert any("language_model" in name for name in changed)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_on_images_ends_in_the_same_bits(place, tmp_path):
+    settings = rl_settings(3, **SETTINGS)
+    ladder, metrics = place.run(settings, place.both(), start=place.seeing)
     again = ImagePlace(tmp_path / "again")
     with pytest.raises(InterruptedAttemptError):
         again.run(settings, again.both(), start=again.seeing, stop_at=2)
