@@ -34,7 +34,7 @@ from workflows.recipes.wiring import mid_trained
 DOMAINS = ("tool", "form")
 """ours: the testbed's agent, and short texts as the rest of the harness."""
 # stated (2.5): a list of the tools that exist, at the failed call
-RULE = HintRule(pattern="<tool_call>find ", hint="get", domains=["tool"])
+RULE = HintRule(pattern="<tool_call>find ", hint="tools: get, +, -", domains=["tool"])
 ARMS = {
     "rl-alone": HintSettings(rules=[RULE], weight=1e-9),
     "rl-random": HintSettings(rules=[RULE], place=HintPlace.RANDOM),
