@@ -2,17 +2,28 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.recipes.claims.kinds import Claim, Runs
+from tasks.contracts.refusal import RefusedError
 
 
 def claims_of(system: str) -> Sequence[Claim]:
-    """Return the claims of a recipe; a module without one is an error."""
-    claims: Sequence[Claim] = import_module(f"benchmarks.recipes.claims.{system}").CLAIMS
-    if not claims:
-        raise ValueError(f"{system} has no claim: state its smallest test")
-    return claims
+    """Return the claims of a recipe.
+
+    Raises:
+        RefusedError: ``no-claims`` for a recipe without a module of claims, or with an empty one.
+    """
+    module = f"benchmarks.recipes.claims.{system}"
+    found: Sequence[Claim] = import_module(module).CLAIMS if find_spec(module) else []
+    if not found:
+        raise RefusedError(
+            "no-claims",
+            f"benchmarks/recipes/claims/{system}.py states no CLAIMS: say there what a run at the "
+            "scale tiny must show, before the first one",
+        )
+    return found
 
 
 def judged(system: str, runs: Runs) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from benchmarks.recipes.claims.kinds import (
     shorter,
 )
 from benchmarks.recipes.evidence import Evidence
-from benchmarks.recipes.judged import judged
+from benchmarks.recipes.judged import claims_of, judged
 from tasks.evaluate.scores import PromptOutcome
+from tests.support.refused import refused
 
 HALF = [1.0, 0.0] * 10
 ALL = [1.0] * 20
@@ -121,6 +122,16 @@ def test_each_reward_model_ranks_pairs(rows, right):
     ]
     runs = [run({"all": (ALL, 10)}, scorers=scorers)]
     assert judge(ranks_pairs(least=0.7), runs).holds is right
+
+
+def test_a_reward_model_without_held_out_pairs_ranks_none():
+    runs = [run({"all": (ALL, 10)}, scorers=[{"reward_model/accuracy": [[1, 0.9]]}])]
+    assert not judge(ranks_pairs(least=0.1), runs).holds
+
+
+def test_a_recipe_without_claims_is_refused():
+    with refused("no-claims"):
+        claims_of("nowhere")
 
 
 def test_a_metric_rises_from_the_first_quarter_to_the_last_in_each_seed():

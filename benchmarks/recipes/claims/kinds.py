@@ -133,11 +133,14 @@ def longer(stage: str, than: str, domains: Sequence[str]) -> Claim:
 def ranks_pairs(least: float) -> Claim:
     """Return the claim that each reward model ranks held-out pairs right.
 
-    Each interval must also lie above 0.5. A run without a reward model does not hold it.
+    Each interval must also lie above 0.5. A run without a reward model does not hold it, nor does
+    one whose reward model held no pair out, as at the scale micro.
     """
 
     def judge(runs: Runs) -> Verdict:
         models = [series for run in runs for series in run.reward_models]
+        if any(f"{REWARD_MODEL}/accuracy_low" not in series for series in models):
+            return Verdict(holds=False, value=0.0)
         right = [last(series, f"{REWARD_MODEL}/accuracy") for series in models]
         lower = [last(series, f"{REWARD_MODEL}/accuracy_low") for series in models]
         return Verdict(
