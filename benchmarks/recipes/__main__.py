@@ -56,11 +56,12 @@ def run_recipe(system: str, scale: Scale, seed: int) -> None:
     made = run_locally(getattr(recipe_module(system), system), scale=scale, seed=seed)
     minutes = (time.monotonic() - started) / 60
     evidence = gather(StepRunner(), made.card.record)
-    figures = {"minutes": round(minutes, 1), "card": evidence.card.model_dump(mode="json")}
+    row = as_row(evidence)
+    figures = {"minutes": round(minutes, 1), "card": row["card"]}
     if circumstances["clean"] and scale is Scale.TINY:
         content = {"figures": figures, "circumstances": circumstances}
         write_whole(FOLDER / f"{system}-{seed}.json", content)
-        write_whole(FOLDER / f"{system}-{seed}{ROWS}", as_row(evidence))
+        write_whole(FOLDER / f"{system}-{seed}{ROWS}", row)
     sys.stdout.write(as_text({"minutes": minutes, **judged(system, [evidence])}))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lineage.artifacts import Artifact
+from lineage.artifacts import Artifact, without_places
 from lineage.frozen import Frozen
 from lineage.graph.handed import model_edges
 from lineage.mirror.run_view import metrics_of
@@ -95,5 +95,7 @@ def _series(runner: StepRunner, record: str) -> Series:
 
 
 def as_row(evidence: Evidence) -> dict[str, Any]:
-    """Return the evidence as JSON."""
-    return evidence.model_dump(mode="json")
+    """Return the evidence as JSON, without the places of its artifacts on this machine."""
+    found = without_places(evidence.model_dump(mode="json"))
+    assert isinstance(found, dict)
+    return found
