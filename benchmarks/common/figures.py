@@ -11,11 +11,16 @@ each again and compares.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.markdown import ROOT, result, table
+from benchmarks.common.results import load
+from benchmarks.real.table import climbs, students
+from benchmarks.recipes.tables import recipe_claims, recipes
 from benchmarks.testbed.tables import testbed, testbed_modes
 from tasks.ledger.estimate import RunSize, estimate
 from tasks.ledger.schema import LedgerSettings
@@ -206,6 +211,24 @@ def ledger_rounds() -> str:
     )
 
 
+class _Proof:
+    """The committed rows of the proof on a real model."""
+
+    def row(self, step: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = load(RESULTS / "real" / f"{step}.json", {})
+        return found
+
+
+def proof_climbs() -> str:
+    """Return the scores of the four teams of the real model."""
+    return climbs(_Proof())
+
+
+def proof_students() -> str:
+    """Return the students of the real model, by seed and team."""
+    return students(_Proof())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
     "faults": faults,
@@ -213,6 +236,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "new_domain": new_domain,
     "testbed": testbed,
     "testbed_modes": testbed_modes,
+    "proof_climbs": proof_climbs,
+    "proof_students": proof_students,
+    "recipes": recipes,
+    "recipe_claims": recipe_claims,
     "threads": threads,
     "ledger_rounds": ledger_rounds,
     "gpu_sizes": gpu_sizes,

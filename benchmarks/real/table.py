@@ -24,7 +24,7 @@ class Rows(Protocol):
 def as_table(rows: Rows) -> str:
     """Return the scores as two Markdown tables, and the steps that are left."""
     left = [step for step in order() if not rows.row(step)]
-    parts = [climbs(rows), merges(rows), f"left: {', '.join(left) or 'nothing'}\n"]
+    parts = [climbs(rows), students(rows), merges(rows), f"left: {', '.join(left) or 'nothing'}\n"]
     return "\n".join(part for part in parts if part)
 
 
@@ -44,6 +44,20 @@ def climbs(rows: Rows) -> str:
                 ]
             )
     heads = ("team", "fork point", "after SFT", "teacher", "gain, 95 %", "processor minutes")
+    return table(heads, lines) if lines else ""
+
+
+def students(rows: Rows) -> str:
+    """Return each seed's student by team, beside teacher and merges, as its merge scored them."""
+    names = ("fork_point", "teacher", "parameter_average", "task_arithmetic")
+    lines = []
+    for seed in SEEDS:
+        row = rows.row(f"merge_{seed}")
+        for each in row["figures"]["scores"] if row else ():
+            student = f"{each['value']:.2f} [{each['low']:.2f}, {each['high']:.2f}]"
+            others = (f"{each['against'][name]:.2f}" for name in names)
+            lines.append([str(seed), each["what"], student, *others])
+    heads = ("seed", "team", "student (MOPD)", *(name.replace("_", " ") for name in names))
     return table(heads, lines) if lines else ""
 
 

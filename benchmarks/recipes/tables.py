@@ -1,0 +1,73 @@
+"""The tables of the recipes' page, made from the rows of their runs."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from benchmarks.common.markdown import result, table
+from tasks.evaluate.recipe_card import BASE
+
+
+def recipes() -> str:
+    """Return for each recipe that ran its scores, what it forgot, its cost, and its claims."""
+    judged = result("recipes")["figures"]["systems"]
+    heads = ("recipe", "seeds", "mean", "gain", "forgets", "drift", "M tokens", "min", "claims")
+    rows: list[tuple[object, ...]] = []
+    order = sorted(judged, key=lambda system: -_mean(system, judged[system]["seeds"]))
+    for system in order:
+        found = judged[system]
+        numbers = [_numbers(_card(system, seed)) for seed in found["seeds"]]
+        rows.append(
+            (
+                system,
+                len(numbers),
+                *(f"{fmean(each[place] for each in numbers):.2f}" for place in range(5)),
+                f"{fmean(each[5] for each in numbers):.1f}",
+                f"{found['held']} of {len(found['claims'])}",
+            )
+        )
+    return table(heads, rows)
+
+
+def recipe_claims() -> str:
+    """Return every claim of the recipes that ran, with what it was judged by."""
+    judged = result("recipes")["figures"]["systems"]
+    rows = (
+        (system, each["claim"], "yes" if each["holds"] else "**no**", _value(each))
+        for system, found in judged.items()
+        for each in found["claims"]
+    )
+    return table(("recipe", "claim", "holds", "measured"), rows)
+
+
+def _mean(system: str, seeds: Sequence[int]) -> float:
+    return fmean(_numbers(_card(system, seed))[0] for seed in seeds)
+
+
+def _card(system: str, seed: int) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = result(f"recipes/{system}-{seed}")["figures"]["card"]
+    return found
+
+
+def _numbers(card: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return mean score, gain over the base, largest forgetting, drift, tokens and minutes."""
+    last = card["stages"][-1]["name"]
+    mean, before = (
+        fmean(score["mean"] for score in card["scores"][name].values()) for name in (last, BASE)
+    )
+    cost = card["cost"].values()
+    return (
+        mean,
+        mean - before,
+        max(card["forgetting"].values()),
+        fmean(card["drift"][last].values()),
+        sum(each["tokens_sampled"] + each["tokens_trained"] for each in cost) / 1e6,
+        sum(each["processor_seconds"] for each in cost) / 60,
+    )
+
+
+def _value(claim: Mapping[str, Any]) -> str:
+    if "interval" not in claim:
+        return f"{claim['value']:.2f}"
+    low, high = claim["interval"]
+    return f"{claim['value']:.2f} [{low:.2f}, {high:.2f}]"
