@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
-from pydantic import JsonValue
-
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
 from tasks.contracts.controls import MERGED, Control, ControlOrder
 from tasks.contracts.handover import Plan
 from tasks.contracts.named import NamedArtifact
 from tasks.contracts.planned import refuse_mixed
-from tasks.merge.settings import SPARSE, MergeMethod, MergeSettings
+from tasks.merge.settings import SPARSE, MergeMethod, MergeSettings, SparseMergeSettings
 from tasks.merge.weights import State, average, dare, task_arithmetic, task_vector, ties
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.platform.measurements import Measurements
@@ -39,7 +37,11 @@ def merge_controls(
         if control is Control.PARAMETER_AVERAGE:
             merged = merge_average(runner, plan)
         else:
-            merged = merge_tuned(runner, plan, settings, MergeMethod(control.value))
+            method = MergeMethod(control.value)
+            own = settings
+            if method in SPARSE:
+                own = SparseMergeSettings(**settings.model_dump())
+            merged = merge_tuned(runner, plan, own, method)
         made.append(NamedArtifact(name=control.value, artifact=merged))
     return made
 
@@ -125,7 +127,7 @@ def merge_tuned(
             ),
         ),
         source=source_digest("merge"),
-        settings=_numbers(settings, method),
+        settings={"method": method.value, **settings.model_dump(mode="json")},
         seed=settings.validation_seed,
     )
 
@@ -153,17 +155,12 @@ def merge_tuned(
     )
 
 
-def _numbers(settings: MergeSettings, method: MergeMethod) -> dict[str, JsonValue]:
-    """Return what a merge tries; a method that keeps whole task vectors has no densities."""
-    idle = None if method in SPARSE else {"densities"}
-    return {"method": method.value, **settings.model_dump(mode="json", exclude=idle)}
-
-
 def _tried(
     runner: StepRunner, plan: Plan, start: State, settings: MergeSettings, method: MergeMethod
 ) -> Iterator[tuple[State, float, float]]:
     """Yield every merged task vector with its density and the multiples to try."""
-    for density in settings.densities if method in SPARSE else [1.0]:
+    densities = settings.densities if isinstance(settings, SparseMergeSettings) else [1.0]
+    for density in densities:
         states = _states(runner, plan)
         match method:
             case MergeMethod.TIES:

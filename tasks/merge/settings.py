@@ -34,10 +34,15 @@ class MergeSettings(BaseModel):
 
     weights: list[float] = Field(default=[0.3, 0.5, 0.7, 0.85, 1.0], min_length=1)
     """Multiples of the merged task vector."""
-    densities: list[float] = Field(default=[0.2, 0.5], min_length=1)
-    """Shares of each task vector that TIES and DARE keep."""
     sampling: SamplingSettings = SamplingSettings()
     validation_seed: int = 11
+
+
+class SparseMergeSettings(MergeSettings):
+    """The same for TIES and DARE."""
+
+    densities: list[float] = Field(default=[0.2, 0.5], min_length=1)
+    """Shares of each task vector that are kept."""
 
 
 class WeightedCheckpoint(Frozen):

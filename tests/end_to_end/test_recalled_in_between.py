@@ -72,6 +72,7 @@ def test_a_round_gives_its_watch_to_its_states(runner, plan, monkeypatch):
     """With every step put away, a recall after the first one ends the round at the second."""
     monkeypatch.setattr("tasks.platform.resume._LEAST_SECONDS", 0.0)
     monkeypatch.setattr("tasks.platform.resume._LEAST_MULTIPLE", 0.0)
+    monkeypatch.setattr("tasks.platform.resume.LEAST_GRACE_SECONDS", 0.0)
     save, seen = States.save, []
 
     def save_and_recall(states, step):

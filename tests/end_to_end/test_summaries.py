@@ -10,7 +10,11 @@ from workflows.cli import main
 from workflows.commands.schemas import schema_of
 
 TEACHERS = ",".join(f"{team}@released" for team in TEAMS)
-AGAIN = ("--teachers", TEACHERS, "--mopd-steps", "2", "--gate-prompts-per-domain", "0")
+MERGES = "parameter_average,task_arithmetic"
+AGAIN = (
+    *("--teachers", TEACHERS, "--mopd-steps", "2", "--gate-prompts-per-domain", "0"),
+    *("--controls", MERGES),
+)
 
 
 def ended(command, *options, code=0):

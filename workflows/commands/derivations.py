@@ -19,7 +19,7 @@ from tasks.contracts.remedies import RemedyOutcome, WarmUpSettings
 from tasks.distil_traces.settings import TraceSettings
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.gate.measured import ProbeSettings
-from tasks.merge.settings import MergeSettings
+from tasks.merge.settings import MergeSettings, SoupSettings, SparseMergeSettings
 from tasks.mid_training.settings import MidTrainingSettings
 from tasks.mopd.settings import RoundSettings
 from tasks.preference.settings import PreferenceSettings
@@ -79,12 +79,8 @@ KINDS: Mapping[str, Kind] = {
         "Comparisons by a simulated annotator, who prefers a known gold score with known noise.",
         model_of(AnnotatorSettings),
     ),
-    "approval": Kind(
-        "A person's decision on a plan that passed the gate.", fields_of(decision=str)
-    ),
-    "audit": Kind(
-        "The report of which teachers shaped a student's behavior.", fields_of(student=str)
-    ),
+    "approval": Kind("A person's decision on a gated plan.", fields_of(decision=str)),
+    "audit": Kind("Which teachers shaped a student's behavior.", fields_of(student=str)),
     "base": Kind(
         "The pretrained model that everything descends from: trained from scratch, a copy of a "
         "model of the Hugging Face Hub (`source`, with its `revision`), or of a local folder "
@@ -105,6 +101,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "demonstrations": Kind("Episodes of a domain for supervised learning, JSONL.", _DATA),
     "difficulty": Kind("Prompts of a domain within a window of pass rates.", model_of(PromptRule)),
+    "text_loss": Kind("How well a checkpoint predicts held-out text.", fields_of(row_tokens=int)),
     "drift": Kind(
         "The KL from one checkpoint to another on a domain's validation prompts.",
         model_of(EvaluationSettings, domain=str),
@@ -154,11 +151,14 @@ KINDS: Mapping[str, Kind] = {
     "ledger": Kind("Each teacher's part of every update.", model_of(RoundSettings)),
     "merge": Kind(
         "A merge of teachers' weights, as a control.",
-        any_of(fields_of(method=str), model_of(MergeSettings, method=str)),
+        any_of(
+            fields_of(method=str),
+            model_of(MergeSettings, method=str),
+            model_of(SparseMergeSettings, method=str),
+            model_of(SoupSettings),
+        ),
     ),
-    "mid_training": Kind(
-        "A model after continued pre-training on text.", model_of(MidTrainingSettings)
-    ),
+    "mid_training": Kind("A model after mid-training on text.", model_of(MidTrainingSettings)),
     "mopd": Kind("A student after one round of distillation.", model_of(RoundSettings)),
     "pairs": Kind("Preference pairs, selected from responses.", model_of(PairRule)),
     "plan": Kind(
