@@ -71,8 +71,10 @@ def _trained(
         starts = [item for role in _STARTS for item in taken(made, role)]
         if made.kind in TRAINED and len(starts) != 1:
             yield Breach("controls", f"{name} was trained from {len(starts)} checkpoints")
-        asked = [(item, [start] if start else []) for item in starts]
-        asked += [(item, parts) for role in _OTHERS for item in taken(made, role)]
+        begun = [start] if start else []
+        asked = [(item, begun) for item in starts]
+        # The start may teach too: a domain without a teacher of its own.
+        asked += [(item, parts + begun) for role in _OTHERS for item in taken(made, role)]
         for item, known in asked:
             if any(same(item, part) for part in known):
                 continue

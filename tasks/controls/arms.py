@@ -140,10 +140,12 @@ class Arms:
         # No audit asks a control, so its ledger holds no displacements.
         ledger = settings.ledger.model_copy(update={"displacements": False})
 
+        begun = starting_from(plan, plan.student)  # a domain that the start teaches
+
         def distilled(num_steps: int) -> Artifact:
             loop = self._loop(num_steps, settings.loop.learning_rate)
             changed: dict[str, Any] = {"loop": loop, "ledger": ledger, "ladder_stages": 1}
-            return distil_round(self.runner, plan, settings.model_copy(update=changed), self.seed)
+            return distil_round(self.runner, begun, settings.model_copy(update=changed), self.seed)
 
         return distilled(steps_within(budget, partial(self._seconds, distilled)))
 
@@ -171,6 +173,7 @@ def with_next_teachers(plan: Plan) -> Plan:
         return teacher.model_copy(
             update={
                 "checkpoint": by.checkpoint,
+                "is_self": by.is_self,
                 "ladder": by.ladder,
                 "ladder_kl": [],
                 "system_prompt": by.system_prompt,

@@ -65,6 +65,7 @@ def test_controls_by_sft_rl_and_mopd_are_published(merge):
         "mix_rl": climbed,
         "cascade_rl": of_rl(made, climbed, 411),
         "mopd_after_sft": of_mopd(made, taught, [teacher]),
+        "off_policy_kd": of_mopd(made, start, [teacher, start], 421),  # the start teaches a domain
     }
     published = publish(made, **controls)
     manifest = read_manifest(made.make.runner.store, published.digest, Student)
