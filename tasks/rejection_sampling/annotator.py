@@ -79,7 +79,8 @@ def annotate(
         rng = random.Random(f"{seed} {key}")
         counts["prompts_without_pair"] += len(pool) < 2
         for first, other, perceived in _compared(pool, settings, rng):
-            if abs(perceived) <= settings.indifference:
+            same = first.turns == other.turns  # noise would tell equal words apart
+            if same or abs(perceived) <= settings.indifference:
                 counts["ties"] += 1
                 continue
             is_flipped = rng.random() < settings.flip_rate

@@ -184,6 +184,8 @@ def _candidates(
 def _fate(pair: _Pair, rule: PairRule) -> str:
     """Return why a pair is dropped, or that it is selected."""
     chosen, rejected = pair
+    if chosen.turns == rejected.turns:  # the same words, whoever wrote them
+        return "ties"
     if rule.pairing is not Pairing.DELTA:
         gap = gap_of(chosen, rejected, rule.scorer)
         if gap == 0:

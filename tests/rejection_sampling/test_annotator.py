@@ -51,6 +51,13 @@ def test_a_share_of_the_labels_is_flipped():
     assert made.counts["wrong"] == made.counts["flipped"]
 
 
+def test_equal_words_are_a_tie_whatever_the_noise():
+    alike = [response("yes", "p", scores={"gold": 0.2}, sampler=name) for name in "ab"]
+    other = response("no", "p", scores={"gold": 0.2}, sampler="c")
+    made = annotated([*alike, other], temperature=1.0, ranking_size=3)
+    assert (made.counts["ties"], made.counts["selected"]) == (1, 2)
+
+
 def test_without_noise_the_gold_score_decides_and_ties_are_dropped():
     made = annotated(prompts(0.3, 0.1, 0.3, count=5), temperature=0.0, ranking_size=3)
     assert share_of_first(made) == 0.5

@@ -104,6 +104,17 @@ def test_delta_pairs_prefer_the_strong_sampler_whatever_the_scores():
     assert {rejected for _, rejected in pairs} == {"w1", "w9"}
 
 
+def test_delta_pairs_of_equal_words_are_ties():
+    pool = [
+        response("yes", "a", sampler="strong"),
+        response("yes", "a", sampler="weak"),
+        response("yes", "b", sampler="strong"),
+        response("no", "b", sampler="weak"),
+    ]
+    made = select_pairs(pool, PairRule(pairing=Pairing.DELTA, strong="strong", weak="weak"), 0)
+    assert (made.counts["ties"], made.counts["selected"]) == (1, 1)
+
+
 def test_responses_in_two_modes_are_not_compared():
     pool = [response("x", mode="on", grade=0.0), response("y", mode="off", grade=1.0)]
     with refused("too-few-responses"):
