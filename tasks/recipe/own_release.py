@@ -4,16 +4,15 @@ MiMo-V2-Flash (2601.02780) calls it "Self". A consolidation gets the domain's pr
 environment from a release, so one is made.
 """
 
-from lineage.artifacts import Artifact, Prompts, Release, Sampling, SftData, check_parts
+from lineage.artifacts import Artifact, Release, SftData, check_parts
 from lineage.rules.evidence import Evidence, refuse_broken
 from lineage.rules.release import check_release
 from tasks.contracts.handover import Domain
 from tasks.contracts.publication import CANDIDATE, publish
 from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.files import load_tokenizer
-from tasks.model.identity import template_digest, tokenizer_digest
 from tasks.platform.step_runner import StepRunner
-from tasks.release.release import derivation_of, record_manifest
+from tasks.release.release import derivation_of, parts_of_domain, record_manifest
 from tasks.rollout.settings import SamplingSettings
 
 
@@ -61,18 +60,7 @@ def _manifest(runner: StepRunner, start: Artifact, domain: Domain, scorecard: Ar
         ladder=(),
         fork_point=start,
         precursor=start,
-        tokenizer=tokenizer_digest(tokenizer),
-        template=template_digest(tokenizer),
-        thinking_mode="off",
-        sampling=Sampling(temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens),
         sft=SftData(data=domain.demonstrations, sketches=domain.sketches.digest),
-        prompts=Prompts(train=domain.train, validation=domain.validation),
-        evaluation=domain.evaluation,
-        environment=domain.environment,
-        system_prompt=own.system_prompt,
-        scorecard=scorecard,
-        owner=own.owner,
-        license=own.license,
-        team_version=own.version,
+        **parts_of_domain(domain, scorecard, tokenizer, sampling),
         code_version=runner.records.read(start.record).source,
     )

@@ -5,8 +5,10 @@ A release is recorded with its parts, each under its role; so is a student (``st
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
+from transformers import PreTrainedTokenizerBase
 
 from lineage.artifacts import (
     Artifact,
@@ -95,21 +97,36 @@ def _manifest(
         ladder=tuple(ladder),
         fork_point=_compared_with(runner, scorecard),
         precursor=_started_from(climb),
-        tokenizer=tokenizer_digest(tokenizer),
-        template=template_digest(tokenizer),
-        thinking_mode="off",
-        sampling=Sampling(temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens),
         sft=SftData(data=domain.demonstrations, sketches=domain.sketches.digest),
-        prompts=Prompts(train=domain.train, validation=domain.validation),
-        evaluation=domain.evaluation,
-        environment=domain.environment,
-        system_prompt=settings.system_prompt,
-        scorecard=scorecard,
-        owner=settings.owner,
-        license=settings.license,
-        team_version=settings.version,
+        **parts_of_domain(domain, scorecard, tokenizer, sampling),
         code_version=climb.source if climb.kind == "external" else source_digest("rl"),
     )
+
+
+def parts_of_domain(
+    domain: Domain,
+    scorecard: Artifact,
+    tokenizer: PreTrainedTokenizerBase,
+    sampling: SamplingSettings,
+) -> dict[str, Any]:
+    """Return what a release says of its domain and tokenizer, whatever made the teacher."""
+    settings = domain.settings
+    return {
+        "tokenizer": tokenizer_digest(tokenizer),
+        "template": template_digest(tokenizer),
+        "thinking_mode": "off",
+        "sampling": Sampling(
+            temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens
+        ),
+        "prompts": Prompts(train=domain.train, validation=domain.validation),
+        "evaluation": domain.evaluation,
+        "environment": domain.environment,
+        "system_prompt": settings.system_prompt,
+        "scorecard": scorecard,
+        "owner": settings.owner,
+        "license": settings.license,
+        "team_version": settings.version,
+    }
 
 
 def _imported_manifest(
@@ -128,19 +145,8 @@ def _imported_manifest(
         ladder=(),
         fork_point=fork_point,
         precursor=fork_point,
-        tokenizer=tokenizer_digest(tokenizer),
-        template=template_digest(tokenizer),
-        thinking_mode="off",
-        sampling=Sampling(temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens),
         sft=None,
-        prompts=Prompts(train=domain.train, validation=domain.validation),
-        evaluation=domain.evaluation,
-        environment=domain.environment,
-        system_prompt=settings.system_prompt,
-        scorecard=scorecard,
-        owner=settings.owner,
-        license=settings.license,
-        team_version=settings.version,
+        **parts_of_domain(domain, scorecard, tokenizer, sampling),
         code_version=declared.code or "unknown",
         declared=declared,
     )
