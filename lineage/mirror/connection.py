@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("provost.lineage")
 _PAUSE_SECONDS = 60.0
 _SQLITE = "sqlite:///"
+_DATABASES = {"postgresql", "mysql", "mssql"}
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 _SECRET = re.compile(
     r"([?&;][^=&;\s]*(?:passw|pwd|token|secret|key|credential|signature)[^=&;\s]*=)[^&;\s]*",
@@ -49,11 +50,12 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def set_mlflow_defaults() -> None:
-    """Set the variables that MLflow reads at import: no telemetry, short timeouts."""
+    """Set the variables that MLflow and libpq read: no telemetry, short timeouts."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "4")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     # A server's client prints two lines for each run, of which a rebuild makes hundreds.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -216,20 +218,31 @@ ANSWER_SECONDS = 4.0
 
 
 def reach(uri: str) -> None:
-    """Raise MLflow's error if a server does not answer within seconds, after two tries.
+    """Raise MLflow's error if a server or a database does not answer within seconds.
 
-    MLflow's own calls wait longer and try again, which suits a slow server but wastes minutes on a
-    dead one. A database is not checked.
+    A server gets two tries. MLflow's own calls wait longer and try again, which suits a slow server
+    but wastes minutes on a dead one. Files are not checked.
     """
-    if not uri.startswith("http"):
-        return
+    scheme = uri.partition(":")[0].partition("+")[0]
     set_mlflow_defaults()
+    if scheme in _DATABASES:
+        _connect(uri)
+    if scheme not in {"http", "https"}:
+        return
     from mlflow import MlflowException
 
     try:
         _ask(uri)
     except MlflowException:  # the server may have closed the connection that was kept from before
         _ask(uri)
+
+
+def _connect(uri: str) -> None:
+    """Connect to a database once."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    create_engine(uri, poolclass=NullPool).connect().close()
 
 
 def _ask(uri: str) -> None:

@@ -72,6 +72,7 @@ def reindex(store: Store, uri: str | None = None) -> Reindexed:
     problems: list[str] = []
     versions = 0
     with without_deprecation_warnings():
+        reach(place)
         mirror = StoreMirror(client_of(place), place, store, trusting=False)
         for digest in records:
             with only_writer(place), _collected(problems, digest):

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lineage.errors import StoreFullError, StoreUnfitError, UnreachableError
-from lineage.store.s3 import ForbiddenError
 from lineage.store.s3_answers import UploadedPart
+from lineage.store.s3_calls import ForbiddenError
 from lineage.store.scratch import FULL, Scratch, full_disk_named, remove
 
 _NOT_MINE = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -177,7 +177,7 @@ class Objects(Protocol):
         """Return an object's bytes."""
 
     def answers(self) -> None:
-        """Raise UnreachableError if the server does not answer, after one try."""
+        """Raise UnreachableError if the server does not answer."""
 
     def delete(self, key: str) -> None:
         """Delete an object."""

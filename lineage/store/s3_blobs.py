@@ -19,8 +19,9 @@ from pathlib import Path
 from lineage.digest import digest_bytes, digest_file, hex_of
 from lineage.errors import CorruptError, LineageError, MissingBlobError
 from lineage.store.copying import Meter, ProgressCallback
-from lineage.store.s3 import Bucket, ForbiddenError
+from lineage.store.s3 import Bucket
 from lineage.store.s3_answers import ObjectState, RecentNames
+from lineage.store.s3_calls import ForbiddenError
 from lineage.store.scratch import Scratch, full_disk_named
 from lineage.store.transfer import composite, download, forget, upload
 

@@ -16,8 +16,9 @@ from lineage.store.blobs import BlobFolder
 from lineage.store.copying import Meter, ProgressCallback, no_progress
 from lineage.store.documents import check_key, is_key
 from lineage.store.probes import probe_server, read_only
-from lineage.store.s3 import Bucket, ForbiddenError
+from lineage.store.s3 import Bucket
 from lineage.store.s3_blobs import BlobObjects, Body, blob_key, body_of
+from lineage.store.s3_calls import ForbiddenError
 from lineage.store.scratch import full_disk_named, remove, scratch_under
 from lineage.store.store import (
     BlobState,

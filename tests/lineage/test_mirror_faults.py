@@ -2,12 +2,16 @@
 
 import logging
 import multiprocessing
+import os
 import socket
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import OperationalError
 
 from lineage import mirror
 from lineage.mirror import connection, showing
@@ -38,6 +42,33 @@ def test_a_server_that_never_answers_costs_seconds_once(store, place, monkeypatc
         with caplog.at_level(logging.WARNING, "provost.lineage"):
             assert [mirror.mirror_record(store, record) for record in records] == [False] * 3
     assert len([row for row in caplog.records if row.name == "provost.lineage"]) == 1
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg2"])
+def test_a_rebuild_reports_a_missing_mlflow_in_seconds(store, place, monkeypatch, scheme, is_open):
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")  # the least that libpq takes
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        if not is_open:
+            silent.close()
+        started = time.monotonic()
+        with pytest.raises((MlflowException, OperationalError)) as caught:
+            mirror.reindex(store, f"{scheme}://{address}/m")
+        assert time.monotonic() - started < 10
+    assert address.rpartition(":")[2] in str(caught.value)
+
+
+def test_the_waits_for_mlflow_add_up_to_less_than_20_seconds(monkeypatch):
+    names = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "PGCONNECT_TIMEOUT")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    connection.set_mlflow_defaults()
+    seconds, retries, database = (int(os.environ[name]) for name in names)
+    assert seconds * (1 + retries) < 20
+    assert 2 * connection.ANSWER_SECONDS < 20
+    assert 0 < database < 20
 
 
 @pytest.mark.parametrize("damage", ["older", "garbage"])

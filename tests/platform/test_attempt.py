@@ -150,9 +150,11 @@ def test_a_stop_requested_of_one_attempt_does_not_end_the_next():
 def test_a_busy_server_may_answer_later_and_a_refusal_stays(status, code, later):
     from botocore.exceptions import ClientError
 
-    from lineage.store.s3 import Bucket
+    from lineage.store.s3_calls import Calls
 
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    error = Bucket("models", "")._failed("put_object", ClientError(answer, "PutObject"))
+    error = Calls("models", "knock").failed(
+        "put_object", "blobs/a", ClientError(answer, "PutObject")
+    )
     assert isinstance(error, UnreachableError) is later
     assert may_pass(error) is later

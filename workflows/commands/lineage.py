@@ -158,10 +158,10 @@ def diff(before: str, after: str, as_document: bool) -> None:
 @as_json
 def verify(reference: str, require_signed: bool, as_document: bool) -> None:
     """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
-    from tasks.model.identity import identity_of
-
     store = open_store()
     record = Lineage(store).find(reference)
+    from tasks.model.identity import identity_of  # takes seconds, for which no error should wait
+
     found = Verifier(store, identity_of, require_signed=require_signed).verify(record)
     if as_document:
         emit(_verified(found))

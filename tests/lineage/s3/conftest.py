@@ -61,5 +61,5 @@ class ServerDate:
 @pytest.fixture
 def server_date(store):
     date = ServerDate()
-    store._bucket._client.meta.events.register("after-call.s3", date.stamp)
+    store._bucket._calls.client.meta.events.register("after-call.s3", date.stamp)
     return date

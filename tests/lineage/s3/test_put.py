@@ -47,7 +47,7 @@ def test_other_bytes_of_a_large_file_are_replaced_too(store, client, tmp_path):
 @pytest.mark.parametrize("then", ["NoSuchUpload", "ConditionalRequestConflict"])
 def test_a_conflict_at_the_end_of_an_upload_is_followed_by_a_new_upload(store, client, then):
     """S3 refuses the same upload for good, by either code."""
-    ended, complete = [], store._bucket._client.complete_multipart_upload
+    ended, complete = [], store._bucket._calls.client.complete_multipart_upload
 
     def conflicting(**request):
         ended.append(request["UploadId"])
@@ -56,7 +56,7 @@ def test_a_conflict_at_the_end_of_an_upload_is_followed_by_a_new_upload(store, c
             raise ClientError({"Error": {"Code": code}}, "CompleteMultipartUpload")
         return complete(**request)
 
-    store._bucket._client.complete_multipart_upload = conflicting
+    store._bucket._calls.client.complete_multipart_upload = conflicting
     path = store._partial.parent / "weights"
     path.write_bytes(os.urandom(3 * PART))
     digest = store.put_file(path)
@@ -87,7 +87,9 @@ def deny_replacing(store):
         return SimpleNamespace(status_code=403), error
 
     for operation in ("PutObject", "CompleteMultipartUpload"):
-        store._bucket._client.meta.events.register(f"before-call.s3.{operation}", refuse, operation)
+        store._bucket._calls.client.meta.events.register(
+            f"before-call.s3.{operation}", refuse, operation
+        )
 
 
 @pytest.mark.parametrize("wrong", [b"wEights", b"short", b""])
@@ -143,7 +145,7 @@ def test_a_copy_counts_where_the_wrong_object_was_deleted_and_goes_with_its_blob
     assert reopened(store).get_bytes(digest) == b"weights"
     squat(client, digest, b"wEights")
     for operation in ("PutObject", "CompleteMultipartUpload"):  # a maintainer collects
-        store._bucket._client.meta.events.unregister(
+        store._bucket._calls.client.meta.events.unregister(
             f"before-call.s3.{operation}", unique_id=operation
         )
     server_date.days = 2

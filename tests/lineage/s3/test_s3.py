@@ -7,7 +7,7 @@ import pytest
 
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
 from lineage.operations.gc import collect
-from lineage.store import s3
+from lineage.store import s3_calls
 from lineage.store.probes import probe_server
 from lineage.store.s3 import Bucket
 from lineage.store.s3_answers import UploadedPart
@@ -47,7 +47,7 @@ def test_a_slot_is_claimed_once_and_a_lost_answer_is_not_taken_for_a_loss(store,
     assert store.read_key("a/2") is None
     assert store.keys("a") == ["a/1"]
     bucket = Bucket("bucket", "team/a")
-    bucket._client.meta.events.register("before-send.s3.PutObject", send_twice(bucket))
+    bucket._calls.client.meta.events.register("before-send.s3.PutObject", send_twice(bucket))
     assert bucket.create("keys/a/3", b"y", "me")
     assert not bucket.create("keys/a/3", b"z", "you")
 
@@ -244,9 +244,9 @@ def opened_without(monkeypatch, tmp_path, *operations):
             made.meta.events.register(f"before-call.s3.{operation}", refuse)
         return made
 
-    real = s3._client
+    real = s3_calls._client
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(s3, "_client", client_of)
+    monkeypatch.setattr(s3_calls, "_client", client_of)
     open_s3.cache_clear()
     opened = open_s3("s3://bucket/team/a")
     open_s3.cache_clear()
