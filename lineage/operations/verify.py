@@ -1,16 +1,17 @@
 """Is a checkpoint still what it was? Hash every blob, walk every record, check every signature.
 
-It trusts nothing that was found before: no index, no cache, no earlier hash. Each problem names the
-file or record that is wrong; all of them are found, not only the first.
+It trusts nothing that was found before: no index, no cache, and no earlier hash unless it is given
+the note of a verification (``unchanged``). Each problem names the file or record that is wrong; all
+of them are found, not only the first.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lineage.artifacts import Artifact, Release, Student, read_manifest
 from lineage.errors import LineageError
 from lineage.launches.waiver import read_waiver
+from lineage.operations.unchanged import Identity, Unchanged
 from lineage.records.record import Attestation, Derivation, Input, Records
 from lineage.registry.names import Signature, signature_of
 from lineage.registry.registry import Registry
@@ -21,9 +22,6 @@ from lineage.store.store import Store, read_tree
 
 _MAX_MANIFEST_BYTES = 64 << 20
 """No manifest is larger; a larger blob is not read into memory to see whether it is one."""
-
-Identity = Callable[[Path], tuple[str, str]]
-"""Takes a checkpoint's folder, returns the digests of its tokenizer and of its chat template."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,12 @@ class Verification:
     blobs: int = 0
     size: int = 0
     """Bytes that were hashed."""
+    unchanged: int = 0
+    """Number of the blobs that were not hashed, because nothing has written to their files."""
+    unchanged_size: int = 0
+    """Bytes of these."""
+    since: float | None = None
+    """Time at which the first of these was hashed, in seconds since 1970."""
     signatures: list[Signature] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unknown: list[Problem] = field(default_factory=list)
@@ -61,7 +65,12 @@ class Verifier:
     """Verifies records and blobs of one store."""
 
     def __init__(
-        self, store: Store, identity: Identity | None = None, *, require_signed: bool = False
+        self,
+        store: Store,
+        identity: Identity | None = None,
+        *,
+        require_signed: bool = False,
+        unchanged: Unchanged | None = None,
     ) -> None:
         """Verify what is in ``store``.
 
@@ -69,6 +78,7 @@ class Verifier:
             store: Store to verify.
             identity: Reader of tokenizers, which this package cannot read.
             require_signed: Whether an unsigned statement counts as a fault.
+            unchanged: Note of earlier verifications, which this one adds to; None hashes all.
         """
         self._store = store
         self._records = Records(store)
@@ -76,6 +86,7 @@ class Verifier:
         self._require_signed = require_signed
         self._taken: list[Input] = []
         self._identity = identity
+        self._unchanged = unchanged
         self._evidence = Evidence(store, self._records)
 
     def verify(self, record: str, tell: Callable[[str], None] = lambda _: None) -> Verification:
@@ -95,6 +106,8 @@ class Verifier:
             todo += fresh
         found.records = len(seen)
         self._entries(found, hashed)
+        if self._unchanged is not None:
+            self._unchanged.save()
         return found
 
     def _record(self, digest: str, found: Verification, hashed: set[str]) -> list[str]:
@@ -193,8 +206,14 @@ class Verifier:
     def _tokenizer(self, release: Release, subject: str, found: Verification) -> None:
         if self._identity is None:
             return
+        checkpoint, read = release.checkpoint.digest, self._identity
+
+        def digests() -> tuple[str, str]:
+            return read(self._store.tree(checkpoint))
+
         try:
-            tokenizer, template = self._identity(self._store.tree(release.checkpoint.digest))
+            known = self._unchanged
+            tokenizer, template = known.identity(checkpoint, digests) if known else digests()
         except LineageError:
             return  # an unreadable checkpoint was reported already
         for what, said, is_now in (
@@ -223,11 +242,24 @@ class Verifier:
     def _hash(self, digest: str, label: str, found: Verification, hashed: set[str]) -> int:
         """Hash one blob and return its size in bytes, 0 for one that is not right."""
         hashed.add(digest)
+        note = self._unchanged
+        known = note.find(digest) if note else None
+        if known is not None:
+            found.blobs += 1
+            found.unchanged += 1
+            found.unchanged_size += known.size
+            found.since = min(found.since or known.at, known.at)
+            return known.size
+        before = note.status(digest) if note else None
         try:
             size = self._store.check(digest)
         except LineageError as error:
             found.problems.append(Problem(f"{label} ({digest})", str(error)))
+            if note is not None:
+                note.drop(digest)
             return 0
+        if note is not None:
+            note.add(digest, before)
         found.size += size
         found.blobs += 1
         return size

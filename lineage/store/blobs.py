@@ -12,6 +12,8 @@ from lineage.errors import CorruptError, MissingBlobError
 from lineage.store.copying import ProgressCallback, copy_file, no_progress
 from lineage.store.scratch import Scratch, full_disk_named, remove
 
+Status = tuple[int, int, int, int, int]
+"""Device, inode, size, modification and change time of a file, the times in nanoseconds."""
 _YOUNG_SECONDS = 3600.0
 """A blob put again within this time is not touched: its hash stays known to the process."""
 
@@ -26,7 +28,7 @@ class BlobFolder:
         """
         self._root = root
         self._scratch = scratch
-        self._verified: dict[tuple[int, ...], str] = {}
+        self._verified: dict[Status, str] = {}
 
     def path(self, digest: str) -> Path:
         """Return the path of the blob, whether it exists or not."""
@@ -43,6 +45,10 @@ class BlobFolder:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return stat.S_ISREG(status.st_mode) and size in {None, status.st_size}
+
+    def status(self, digest: str) -> Status:
+        """Return what changes whenever the blob's file is written. Raises OSError without one."""
+        return _key(self.path(digest).lstat())
 
     def digests(self) -> Iterator[str]:
         """Yield the digest of every blob. What has no digest's name is passed over."""
@@ -218,7 +224,7 @@ class BlobFolder:
             remove(path)
 
 
-def _key(status: os.stat_result) -> tuple[int, ...]:
+def _key(status: os.stat_result) -> Status:
     """Return what only a write to the file changes; ctime is last, as no program can set it."""
     return (
         status.st_dev,

@@ -1,10 +1,13 @@
 """Verify and trust commands read the store's own trust root, from whatever folder."""
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
 from lineage.artifacts import Artifact
 from lineage.dsse import SigningKey
+from lineage.operations import unchanged
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store
 from lineage.trust.author import own_key
@@ -32,6 +35,19 @@ def test_what_is_registered_is_signed_without_a_question(registered):
     told = provost("lineage", "verify", "base@1", "--require-signed")
     assert told.exit_code == 0
     assert "base@1: signed by local" in told.output
+
+
+def test_a_second_verification_hashes_what_is_unchanged_only_with_full(registered, monkeypatch):
+    monkeypatch.setattr(unchanged, "_SETTLED_SECONDS", -60.0)
+
+    def counts(*flags):
+        told = json.loads(provost("lineage", "verify", "base@1", "--json", *flags).output)
+        return told["blobs"], told["unchanged"], told["bytes"], told["unchanged_bytes"]
+
+    size = len(b"report")
+    assert counts() == (1, 0, size, 0)
+    assert counts() == (1, 1, 0, size)
+    assert counts("--full") == (1, 0, size, 0)
 
 
 def test_another_folder_does_not_lower_the_bar(registered, tmp_path, monkeypatch):

@@ -51,6 +51,12 @@ class Verified(Frozen):
     blobs: int
     bytes: int
     """Number of bytes hashed."""
+    unchanged: int
+    """Number of the blobs that an earlier run hashed, and that nothing has written to since."""
+    unchanged_bytes: int
+    """Bytes of these, which were not hashed again."""
+    unchanged_since: str
+    """Time at which the first of these was hashed; "" without any."""
     signatures: list[Vouched]
     faults: list[Fault]
     unknown: list[Fault]

@@ -15,7 +15,6 @@ from lineage.mirror.connection import tracking_uri, without_password
 from lineage.operations import gc as garbage
 from lineage.operations.adoption import adopt as adopt_all
 from lineage.operations.promotion import promote as bring
-from lineage.operations.verify import Verification, Verifier
 from lineage.records.record import Records
 from lineage.store.store import Store, open_store
 from lineage.trust.author import key_at_hand
@@ -30,9 +29,10 @@ from workflows.commands.documents import (
     RecordList,
 )
 from workflows.commands.models import export_command
-from workflows.commands.output import as_json, complain, draw, emit, say, tabulate, tell_left_out
+from workflows.commands.output import as_json, draw, emit, say, tabulate, tell_left_out
 from workflows.commands.rows import rows
 from workflows.commands.tree import folded, label, short, tree_of
+from workflows.commands.verify import verify
 
 HOUR_SECONDS = 3600.0
 
@@ -152,56 +152,9 @@ def diff(before: str, after: str, as_document: bool) -> None:
     )
 
 
-@lineage.command()
-@click.argument("reference")
-@click.option("--require-signed", is_flag=True, help="Report unsigned statements as faults.")
-@as_json
-def verify(reference: str, require_signed: bool, as_document: bool) -> None:
-    """Hash every blob, walk every record to the base, check every signature. Exit 1 on a fault."""
-    store = open_store()
-    record = Lineage(store).find(reference)
-    from tasks.model.identity import identity_of  # takes seconds, for which no error should wait
-
-    found = Verifier(store, identity_of, require_signed=require_signed).verify(record)
-    if as_document:
-        emit(_verified(found))
-    else:
-        _tell(found)
-    if not found.passed:
-        raise SystemExit(1)
-
-
-def _tell(found: Verification) -> None:
-    for signature in found.signatures:
-        by = f" by {signature.team}" if signature.team else ""
-        why = f": {signature.why}" if signature.why else ""
-        say(f"{signature.entry}: {signature.state}{by}{why}")
-    for problem in found.problems:
-        complain(f"WRONG {problem.subject}: {problem.what}")
-    for note in found.unknown:
-        say(f"not recorded: {note.subject}: {note.what}")
-    verdict = "verified" if found.passed else f"wrong: {len(found.problems)}"
-    say(
-        f"{verdict}: {found.records} records, {found.blobs} blobs, {found.size / 1e6:.1f} MB hashed"
-    )
-
-
-def _verified(found: Verification) -> answers.Verified:
-    return answers.Verified(
-        subject=found.subject,
-        passed=found.passed,
-        records=found.records,
-        blobs=found.blobs,
-        bytes=found.size,
-        signatures=[answers.Vouched(**vars(each)) for each in found.signatures],
-        faults=[answers.Fault(**vars(each)) for each in found.problems],
-        unknown=[answers.Fault(**vars(each)) for each in found.unknown],
-        nondeterministic=found.nondeterministic,
-    )
-
-
 lineage.add_command(export_command("model"))
 lineage.add_command(rows)
+lineage.add_command(verify)
 
 
 @lineage.command("gc")
