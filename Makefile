@@ -77,6 +77,9 @@ demo: $(READY) ## run the main job: four teams climb, one consolidation merges t
 test: $(READY_TO_DEVELOP) ## run the tests that a laptop passes in minutes
 	@$(BIN)/python -m pytest $(WORKERS)
 
+test-medium: $(READY_TO_DEVELOP) ## run the tests of one to ten seconds each (every merge does it too)
+	@$(BIN)/python -m pytest -m 'medium and not (slow or gpu or cluster or browser)' $(WORKERS)
+
 test-all: $(READY_TO_DEVELOP) ## run the slow, browser and GPU tests as well, part by part (RESUME=1 goes on)
 	@$(BIN)/python -m benchmarks.platform.all_tests --workers="$(WORKERS)" $(if $(RESUME),--resume)
 

@@ -1,8 +1,8 @@
 """Runs every test, part by part, and writes what became of them: ``make test-all``.
 
-Each file with slow or browser tests is a part of its own, and so are the tests that need a GPU. The
-default suite is the last part. A part ends by itself or at its time limit. A test that lacks
-something (a browser, a database server, a GPU) is listed as skipped, with what it lacks.
+Each file with slow or browser tests is a part of its own, and so are the tests that need a GPU. All
+others, default and medium, are the last part. A part ends by itself or at its time limit. A test
+that lacks something (a browser, a database server, a GPU) is listed as skipped, with what it lacks.
 
     python -m benchmarks.platform.all_tests             # all parts
     python -m benchmarks.platform.all_tests --resume    # those that have not passed at this commit
@@ -32,6 +32,7 @@ from benchmarks.common.results import Row, load, write_whole
 FILE = RESULTS / "test_all.json"
 DEFAULT_MINUTES, PART_MINUTES = 30.0, 20.0
 SLOW = "(slow or browser) and not gpu and not cluster"
+REST = "not (slow or browser or gpu or cluster)"
 GPU = "gpu and not cluster"
 _LISTED = ("tests/", "::")
 _SUMS = ("passed", "failed", "skipped")
@@ -78,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parts(workers: Sequence[str]) -> list[Part]:
-    """Return each file with slow tests, the tests that need a GPU, and the default suite."""
-    default = Part("default", tuple(workers), DEFAULT_MINUTES)
+    """Return each file with slow tests, the tests that need a GPU, and all others."""
+    default = Part("default", ("-m", REST, *workers), DEFAULT_MINUTES)
     slow = [Part(file, (file, "-m", SLOW)) for file in files_with(SLOW)]
     device = "" if torch.cuda.is_available() else "a CUDA device"
     return [*slow, Part("gpu", (*files_with(GPU), "-m", GPU), lacks=device), default]

@@ -35,6 +35,7 @@ def test_workflows_reach_only_the_faces_of_tasks():
     assert deep == []
 
 
+@pytest.mark.medium
 def test_flyte_is_imported_only_where_it_is_wired():
     allowed = {file for pattern in FLYTE_FILES for file in ROOT.glob(pattern)}
     found = [

@@ -49,6 +49,7 @@ def everything():
     return imported(PROGRAM.replace("loaded_by = {}", f"names += {LIGHT}\nloaded_by = {{}}"))
 
 
+@pytest.mark.medium
 def test_importing_all_workflows_loads_nothing_heavy():
     loaded = {top: name for top, name in everything()["loaded_by"].items() if top in HEAVY}
     assert loaded == {}, "each was loaded while importing the module named beside it"
@@ -64,6 +65,7 @@ def test_flyte_warns_of_no_type_that_it_does_not_know():
     assert everything()["printed"] == []
 
 
+@pytest.mark.medium
 def test_a_pickle_in_an_interface_would_be_seen(tmp_path):
     """Guards the test above: an unsupported type does fall back, and shows itself like this."""
     (tmp_path / "bad.py").write_text(

@@ -18,6 +18,7 @@ TARGETS = [
     "tools",
     "demo",
     "test",
+    "test-medium",
     "test-all",
     "test-engines",
     "lint",
@@ -40,7 +41,7 @@ def test_make_alone_lists_every_target():
 
 
 @pytest.mark.parametrize(
-    "target", ["tools", "demo", "test", "test-all", "test-engines", "lint", "ui"]
+    "target", ["tools", "demo", "test", "test-medium", "test-all", "test-engines", "lint", "ui"]
 )
 def test_a_target_sets_itself_up_in_a_fresh_checkout(target, tmp_path):
     planned = make("-n", target, f"VENV={tmp_path}/venv").stdout

@@ -98,6 +98,7 @@ def undeclared(files, declared):
                 yield f"{relative(file)}:{line} {top}"
 
 
+@pytest.mark.medium
 def test_every_third_party_import_is_a_declared_dependency():
     runtime = {canonical(line) for line in settings()["dependencies"]}
     extras = settings()["optional-dependencies"]

@@ -46,6 +46,7 @@ def change(moved):
     return BATCH.total(found.log_probs(at(moved)) - found.log_probs(weights()))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("estimator", [path_integral, surgery_effect])
 def test_a_teacher_that_alone_moved_gets_all_of_the_change(estimator):
     seen = evidence(MOVED, STILL, math_says=STILL, code_says=MOVED)

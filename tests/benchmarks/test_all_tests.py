@@ -31,6 +31,7 @@ def file(tmp_path):
     return str(path)
 
 
+@pytest.mark.medium
 def test_a_part_counts_what_passed_and_names_what_failed_and_what_lacks_something(file):
     row = run(Part("example", (file, "-k", "not hangs", "-c", "/dev/null")))
     assert (row["part"], row["outcome"], row["passed"]) == ("example", "failed", 1)

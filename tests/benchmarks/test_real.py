@@ -72,6 +72,7 @@ def test_rows_of_a_changed_tree_are_drafts(tmp_path, capsys):
     assert '"result"' in capsys.readouterr().out
 
 
+@pytest.mark.medium
 def test_a_call_ends_after_its_time_and_the_next_one_adds_to_the_account(tmp_path):
     short = Bench(tmp_path / "home", 0.0001, tmp_path / "rows", CLEAN)
     with pytest.raises(UnfinishedStepError):

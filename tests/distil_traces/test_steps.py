@@ -70,6 +70,7 @@ def test_what_is_not_a_set_of_traces_is_refused(bench, closed):
             distil_traces(bench.runner, traces, settings, 0)
 
 
+@pytest.mark.medium
 def test_demonstrations_train_a_student_of_another_architecture_and_tokenizer(bench, tmp_path):
     traces = distil_traces(
         bench.runner, [bench.responses(*ROWS)], TraceSettings(sources=SETTINGS.sources[:1]), 0

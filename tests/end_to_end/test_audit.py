@@ -37,6 +37,7 @@ def weights_of(digest):
     return {name: tensor.detach() for name, tensor in model.named_parameters()}
 
 
+@pytest.mark.medium
 def test_the_parts_add_up_to_what_the_student_says(audited):
     found = audited(*ASKED)
     assert set(found.shares) == {*TEAMS, "decay", "rounding"}
@@ -54,6 +55,7 @@ def test_the_parts_add_up_to_what_the_student_says(audited):
     }
 
 
+@pytest.mark.medium
 def test_an_audit_is_a_signed_record_of_its_own_and_found_again(audited):
     audited(*ASKED)
     registry = Registry(open_store())

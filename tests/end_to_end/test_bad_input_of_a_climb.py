@@ -144,6 +144,7 @@ BAD_GRADES = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("grade", "prompt", "problem"), BAD_GRADES)
 def test_an_environment_that_grades_nothing_is_found_before_any_training(
     home, root, monkeypatch, grade, prompt, problem
@@ -204,6 +205,7 @@ def test_prompts_that_do_not_fit_the_context_are_refused(faculty, root):
     assert "shorten it or drop it" in message
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("split", ["train", "validation", "evaluation"])
 def test_a_prompt_of_any_split_is_tried_before_any_training(faculty, root, split):
     long = {"id": "long", "messages": [{"role": "user", "content": "word " * 60}]}

@@ -93,6 +93,7 @@ def test_a_release_with_a_part_missing_from_the_store_is_refused_by_the_parts_na
     assert "not in the store" in message
 
 
+@pytest.mark.medium
 def test_teachers_of_different_fork_points_are_refused_by_name(teachers):
     other = make_fork_point(seed=1)
     climb(f"{PACKAGE}.whisper", fork_point="fork-point@2")

@@ -83,6 +83,7 @@ def libraries(reference):
     return {c["purl"]: c for c in bom["components"] if c["type"] == "library"}
 
 
+@pytest.mark.medium
 def test_a_release_says_which_packages_its_environment_carries(
     home, home_with_fork_point, tmp_path
 ):

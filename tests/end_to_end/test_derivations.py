@@ -25,6 +25,7 @@ def test_the_written_page_and_schema_are_of_todays_code(kind):
     jsonschema.Draft202012Validator.check_schema(schema_of(kind))
 
 
+@pytest.mark.medium
 def test_the_input_facet_of_a_real_student_keeps_to_its_schema(student):
     store = open_store()
     written = json.loads((PAGES / "provost_input.schema.json").read_text("utf-8"))
@@ -53,6 +54,7 @@ def constants(node):
     return (each.value for each in found if isinstance(each, ast.Constant))
 
 
+@pytest.mark.medium
 def test_every_kind_in_the_code_has_a_page():
     written = set(kinds_in_code())
     assert {"mopd", "rung", "rl", "sft"} <= written

@@ -63,6 +63,7 @@ def provost(*arguments):
     return result.output
 
 
+@pytest.mark.medium
 def test_the_page_makes_a_team_that_releases_a_teacher(fork_point, spell):
     said = provost("run", "teacher", PACKAGE)
     store = open_store()

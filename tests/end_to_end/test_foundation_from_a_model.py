@@ -189,6 +189,7 @@ def test_a_hub_name_that_cannot_be_fetched_is_refused_by_name(foundation):
     assert "nobody/has-this-model" in foundation("nobody/has-this-model")
 
 
+@pytest.mark.medium
 def test_a_model_is_imported_as_fork_point_without_training_and_teams_climb_from_it(
     tracked_home, tiny_llama, teams_on_path
 ):

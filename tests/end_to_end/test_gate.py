@@ -58,6 +58,7 @@ def refused(home, home_with_refusal, kept_homes):
         yield message
 
 
+@pytest.mark.medium
 def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trained(
     home_with_teachers, refused
 ):
@@ -75,6 +76,7 @@ def test_teachers_that_have_nothing_to_teach_are_refused_before_anything_is_trai
     assert "it has nothing to teach there" in message
 
 
+@pytest.mark.medium
 def test_what_a_person_signs_goes_through_and_stays_with_the_student(refused, tmp_path):
     said = provost("waive", refused_plan(refused), "--reason", "to see it run")
     before = Contents.now().records
@@ -97,6 +99,7 @@ def test_what_does_not_fit_is_dropped_until_nothing_is_left():
     assert "no teacher of this plan fits, so there is nothing to merge" in message
 
 
+@pytest.mark.medium
 def test_the_command_measures_without_a_consolidation_and_leaves_a_page(teachers, tmp_path):
     before = Contents.now().records
     command = ["gate", "--teachers", TEACHERS, *SMALL, "--out", str(tmp_path)]
@@ -156,6 +159,7 @@ def with_cure(gated, name, cure):
     return gated.model_copy(update={"teachers": teachers})
 
 
+@pytest.mark.medium
 def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_record(planned):
     runner, plan = planned
     warmed = with_cure(leave_unmeasured(runner, plan), "shout", Remedy.WARM_UP)
@@ -180,6 +184,7 @@ def launch_verdicts(runner, plan):
     return remedies_of(runner.records, index, *given)
 
 
+@pytest.mark.medium
 def test_a_warm_up_goes_on_in_cycles_and_its_result_is_measured(planned):
     runner, plan = planned
     warmed = with_cure(leave_unmeasured(runner, plan), "shout", Remedy.WARM_UP)
@@ -204,6 +209,7 @@ def test_a_warm_up_goes_on_in_cycles_and_its_result_is_measured(planned):
     )  # fmt: skip
 
 
+@pytest.mark.medium
 def test_a_staged_ladder_is_measured_and_taken_along(planned):
     runner, plan = planned
     probe = ProbeSettings(prompts_per_domain=8, ladder_stages=2)

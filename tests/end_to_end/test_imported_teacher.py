@@ -16,6 +16,8 @@ from tasks.platform.step_runner import StepRunner
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import PACKAGE, Contents, climb, kinds
 
+pytestmark = pytest.mark.medium
+
 TEAM = f"{PACKAGE}.shout"
 
 

@@ -159,6 +159,7 @@ def test_masked_teachers_play_and_teach_nothing(runner, plan, plain):
     assert played["loss/whisper"][0] == pytest.approx(expected["loss/whisper"][0], rel=1e-6)
 
 
+@pytest.mark.medium
 def test_inner_updates_ask_each_teacher_once_ahead(runner, plan):
     run = Run(runner, plan, told(loop={"inner_updates": 2}))
     assert min(run.metrics()["mechanism/refresh/bound"]) > 0
@@ -168,6 +169,7 @@ def test_inner_updates_ask_each_teacher_once_ahead(runner, plan):
         assert torch.equal(weight, again.weights()[name]), name
 
 
+@pytest.mark.medium
 def test_teachers_that_were_trained_by_adapters_share_their_base(runner, plan, plain):
     adapter = {"adapter": {"rank": 2, "alpha": 4}}
     made = [Run(runner, plan, told(loop=adapter), seed=seed) for seed in (0, 1)]

@@ -13,6 +13,8 @@ from lineage.registry.registry import Registry
 from lineage.store.store import open_store
 from tests.support.tiny_faculty import copy_home, home_at
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture(scope="module")
 def home(home_with_candidate, teams_on_path, tmp_path_factory):

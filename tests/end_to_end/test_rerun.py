@@ -26,6 +26,8 @@ from tests.support.tiny_faculty import (
 )
 from workflows.consolidation.workflow import consolidate
 
+pytestmark = pytest.mark.medium
+
 SHOUT = f"{PACKAGE}.shout"
 
 

@@ -3,6 +3,7 @@
 import json
 
 import jsonschema
+import pytest
 from click.testing import CliRunner
 
 from tests.support.tiny_faculty import PACKAGE, TEAMS
@@ -59,6 +60,7 @@ def test_an_audit_ends_with_its_answer(student, tmp_path):
     assert made["report"] == str(tmp_path / "out" / "report.html")
 
 
+@pytest.mark.medium
 def test_a_gate_ends_with_its_verdict(teachers, tmp_path):
     options = ("--teachers", "shout@1,whisper@1", "--gate-prompts-per-domain", "8")
     made = ended("gate", *options, "--out", str(tmp_path / "out"), code=1)

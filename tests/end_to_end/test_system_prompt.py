@@ -33,6 +33,8 @@ from tests.support.refusals import provost
 from tests.support.refused import refused
 from tests.support.tiny_faculty import ORDER, climb, home_at, importable, write_team
 
+pytestmark = pytest.mark.medium  # a whole climb and a consolidation
+
 TEXT = "loud"
 PACKAGE = "prompted_teams"
 DIGEST = digest_bytes(TEXT.encode())

@@ -54,6 +54,7 @@ def test_every_interval_is_drawn_where_it_is(card):
             assert (interval.mean,) in drawn
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("domains", [None, 1, 7])
 def test_no_two_texts_overlap_and_none_leaves_the_canvas(card, domains):
     figure = scorecard_figure(many_domains(domains) if domains else card)

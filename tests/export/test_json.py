@@ -81,6 +81,7 @@ def told(command, folder, *more, fork=""):
     return result.exit_code, json.loads(result.stdout)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("command", ASKED)
 def test_what_a_command_prints_is_valid(command, family, tmp_path):
     unused = family.store.blobs.path(family.store.put_bytes(b"nobody uses this"))

@@ -13,6 +13,7 @@ def limited():
         yield process
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_few_inputs(limited, name):
     fuzz(limited, PARSERS, name, QUICK)

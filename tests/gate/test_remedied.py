@@ -22,6 +22,7 @@ from tests.support.consolidations import Consolidated
 from tests.support.making import write_record
 from tests.support.mirrors import MemoryMirror
 from tests.support.runs import Climbed, Maker
+from tests.support.tiny_faculty import home_at
 
 SAMPLING = SamplingSettings(max_new_tokens=4)
 
@@ -43,22 +44,34 @@ class Answering(StepRunner):
             return self.commit(derivation, kind, output, now(), Measurements(kind), owner)
 
 
-@pytest.fixture
-def runner(home):
-    return Answering(mirror=MemoryMirror())
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    """Return a home, its maker, and two consolidations of the same teachers, by their seeds."""
+    folder = tmp_path_factory.mktemp("runs") / "home"
+    with home_at(folder):
+        make = Maker(Answering(mirror=MemoryMirror()))
+        start = make.checkpoint(0)
+        climbs = [Climbed(make, start, name, seed) for seed, name in enumerate(("math", "code"), 1)]
+        return folder, make, (Consolidated(make, climbs, 100), Consolidated(make, climbs, 200))
 
 
 @pytest.fixture
-def make(runner):
-    return Maker(runner)
+def make(home, made_once, kept_homes):
+    """Put what was made into this test's home; return the maker, which goes on there."""
+    folder, make, _ = made_once
+    with kept_homes.lent(folder, home):
+        make.runner = Answering(mirror=MemoryMirror())
+        yield make
 
 
 @pytest.fixture
-def runs(make):
-    """Two consolidations of the same two teachers, with different seeds."""
-    start = make.checkpoint(0)
-    climbs = [Climbed(make, start, name, seed) for seed, name in enumerate(("math", "code"), 1)]
-    return Consolidated(make, climbs, 100), Consolidated(make, climbs, 200)
+def runner(make):
+    return make.runner
+
+
+@pytest.fixture
+def runs(make, made_once):
+    return made_once[2]
 
 
 def warmed(make, run, *, seed=900, scores=(0.0, 0.8, 1.0)):

@@ -19,6 +19,8 @@ from tasks.sft.task import finetune
 from tests.support import deck_task
 from tests.support.container import ROOT, Container
 
+pytestmark = pytest.mark.medium  # pods are processes
+
 SHOWN = 100
 """How many characters of an error a list in Flyte's console shows."""
 CLOSED = "http://127.0.0.1:9"

@@ -16,6 +16,8 @@ import pytest
 from tasks.platform.resources import Stage, load_flavor
 from workflows.commands.faculty import PIPELINES, place_of, teams
 
+pytestmark = pytest.mark.medium  # all entities are declared, in a process of their own
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [*teams(), *(name for name in PIPELINES if name != "recipes")]
 """Recipes are registered in tests/hosted/test_registration.py; they take many more tasks."""

@@ -23,6 +23,8 @@ from tests.support import failing_task
 from tests.support.container import ROOT, Container
 from tests.support.mirrors import MemoryMirror
 
+pytestmark = pytest.mark.medium  # pods are processes
+
 
 def quick_runner():
     """Return a step runner that does not wait for MLflow."""

@@ -106,6 +106,7 @@ def test_an_empty_map_would_keep_the_form_from_launching():
         launched(plan_of(mapped))
 
 
+@pytest.mark.medium
 def test_a_pod_reads_what_the_form_sends(tmp_path):
     inputs = launched(preset_plan("consolidate_smoke")).literals
     written = literals_pb2.LiteralMap(literals=inputs)

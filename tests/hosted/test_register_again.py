@@ -11,6 +11,8 @@ import yaml
 from tests.support.admin import UNSET, limits_of, serving
 from workflows.commands.faculty import PIPELINES
 
+pytestmark = pytest.mark.medium  # each registration is a process
+
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = f"registry.example.org/provost/cpu@sha256:{'a' * 64}"
 NAMES = ["math", "consolidation", "audit"]

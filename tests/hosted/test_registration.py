@@ -62,6 +62,7 @@ def python(program, *arguments, **environment):
     return run.stdout.splitlines()
 
 
+@pytest.mark.medium
 def test_a_version_is_registered_once_and_other_content_is_refused_with_the_difference():
     images = [f"registry.example.org/provost/cpu{DIGEST[letter]}" for letter in "aab"]
     with serving() as (admin, address):
@@ -105,6 +106,7 @@ def provost(*arguments, **environment):
     return run.returncode, run.stdout + run.stderr
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("arguments", "bound", "refusal"),
     [
@@ -126,6 +128,7 @@ def test_bad_input_is_refused_before_a_request_to_the_cluster(tmp_path, argument
     assert "Traceback" not in said
 
 
+@pytest.mark.medium
 def test_a_missing_cluster_is_reported(tmp_path):
     (tmp_path / "bound.toml").write_text(f'cpu = "registry.example.org/cpu{DIGEST["a"]}"')
     code, said = provost(
@@ -141,6 +144,7 @@ def test_a_missing_cluster_is_reported(tmp_path):
     assert "Traceback" not in said
 
 
+@pytest.mark.medium
 def test_recipes_have_a_launch_plan_each_and_bring_no_team(tmp_path):
     (tmp_path / "bound.toml").write_text(
         "".join(f'{name} = "registry.example.org/{name}{DIGEST["a"]}"\n' for name in IMAGES)
@@ -214,6 +218,7 @@ def test_outside_a_checkout_the_version_is_missing(tmp_path):
         version_of(tmp_path, "development", "", "1.0.0")
 
 
+@pytest.mark.medium
 def test_a_package_that_imports_what_is_not_its_own_is_refused(checkout):
     folder = checkout / "acme" / "poetry"
     folder.mkdir(parents=True)

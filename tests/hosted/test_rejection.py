@@ -161,6 +161,7 @@ def test_a_failure_that_its_step_recorded_is_not_recorded_again():
     assert len(list(failures(runner))) == 1
 
 
+@pytest.mark.medium
 def test_the_failure_node_s_pod_records_it(tmp_path):
     runner = bench_of()
     launched(runner)

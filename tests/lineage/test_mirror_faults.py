@@ -113,6 +113,7 @@ def test_four_processes_show_the_same_records_once(store, place):
     assert len(client.search_logged_models([experiment])) == 10
 
 
+@pytest.mark.medium
 def test_two_threads_may_mirror_at_once(store, place):
     records = [write_record(store, b"%d" % n, number=n)[0] for n in range(4)]
     done = []

@@ -59,6 +59,7 @@ def address(run):
     return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
+@pytest.mark.medium
 def test_a_student_s_page_leads_to_all_that_it_is_made_of(shown, pages):
     found = by_record(pages)
     version = pages.get_model_version_by_alias("student.general", "released")
@@ -271,6 +272,7 @@ def test_a_run_leads_to_its_execution_in_flyte(store, client, url, shown):
     assert f"Ran in Flyte: {shown}, version `v7`." in note
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("noted", ["sha256:" + "0" * 64, "no digest", 7, None])
 def test_a_plan_that_is_not_there_hides_no_step(store, client, noted):
     record, _ = write_record(store, b"x", kind="mopd", notes={"plan": noted})

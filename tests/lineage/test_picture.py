@@ -66,6 +66,7 @@ def texts(svg: str) -> list[str]:
     return [item.text or "" for item in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
+@pytest.mark.medium
 def test_two_hundred_checkpoints_become_eleven_boxes(graph):
     assert len(graph.nodes) == 2 + 4 * (RUNGS + 1) + 2
     boxes, lines = fold(models_only(graph))

@@ -114,6 +114,7 @@ def test_a_name_that_cannot_be_read_ends_no_recall(family, tmp_path):
     assert [told.split(": ")[0] for told in done.left_out] == ["registry/teacher.evil"]
 
 
+@pytest.mark.medium
 def test_the_command_prints_what_could_not_be_read(home, monkeypatch):
     family = Family(open_store())
     family.store.claim(f"{MINE}/attestations/{hex_of(family.student[0])}/00000009", b"junk\x1b[2J")

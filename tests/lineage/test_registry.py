@@ -168,6 +168,7 @@ def release_four(uri: str, writer: int, gate) -> None:
         Registry(store).register("teacher.math", entry, owner=f"team-{writer}")
 
 
+@pytest.mark.medium
 def test_eight_writers_at_once_never_collide_and_lose_nothing(store):
     context = multiprocessing.get_context("fork")  # which imports nothing a second time
     gate = context.Barrier(8)

@@ -69,6 +69,7 @@ def test_two_names_that_are_one_on_some_disks_are_refused(store, tmp_path):
         store.put_tree(folder)
 
 
+@pytest.mark.medium
 def test_a_manifest_of_too_many_files_is_refused(store):
     blob = store.put_bytes(b"x")
     rows = [[f"{number:06d}", 1, blob] for number in range(Limits().files + 1)]

@@ -270,6 +270,7 @@ def run(examples: int, steps: int, machine: type[TwoTeams] = TwoTeams) -> None:
     )
 
 
+@pytest.mark.medium
 def test_a_team_changes_nothing_for_another():
     run(examples=3, steps=12)
 

@@ -74,6 +74,7 @@ def test_a_policy_in_bf16_trains_in_fp32(tmp_path):
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
 
+@pytest.mark.medium
 def test_a_killed_run_ends_in_the_same_bits_and_the_same_log(tmp_path):
     def run(name, store=None, die_at=None):
         seen = Measurements("mid_training")

@@ -36,6 +36,7 @@ def test_the_text_is_that_of_transformers(template, call):
     assert render(template, ASKED, call, whose="math") == whole
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("template", [ENDLESS, DOUBLING, LONG, "{{ 'a' * 10 ** 10 }}"])
 def test_a_template_beyond_its_limits_fails_by_name_and_alone(template):
     began = time.monotonic()
@@ -86,6 +87,7 @@ def no_renderer():
     rendering._renderer(os.getpid()).close()
 
 
+@pytest.mark.medium
 def test_a_process_with_many_open_files_renders_too(no_renderer):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
@@ -98,6 +100,7 @@ def test_a_process_with_many_open_files_renders_too(no_renderer):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("at", [1, 2], ids=["start", "answer"])
 def test_after_an_interrupt_the_next_answer_is_to_the_next_question(at, no_renderer, monkeypatch):
     real, calls = rendering._line, []

@@ -110,6 +110,7 @@ def undisturbed(ledger):
     return run(ledger)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("save_every", "die_at"),
     [
@@ -125,6 +126,7 @@ def test_a_run_killed_at_any_step_ends_in_the_same_bits(tmp_path, undisturbed, d
     assert_same(run(tmp_path / "resumed", store, save_every=save_every), undisturbed)
 
 
+@pytest.mark.medium
 def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path):
     expected = run(tmp_path / "undisturbed", inner_updates=2)
     store = FolderStore(tmp_path / "store")

@@ -104,6 +104,7 @@ def append(path, text="\nANOTHER = 1\n"):
     path.write_text(whole, "utf-8")
 
 
+@pytest.mark.medium
 def test_a_copy_elsewhere_is_the_same_source(tmp_path):
     here = digests_of(ROOT)
     assert digests_of(copy_code(tmp_path)) == here

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.project_files import ROOT
 
 COMMAND = "from workflows.commands.local import quiet; quiet(); import torch"
@@ -51,11 +53,13 @@ def openmp_settings(program, **variables):
     return {row[0].strip(): row[-1].strip().strip("'") for row in rows}
 
 
+@pytest.mark.medium
 def test_waiting_threads_of_a_command_do_not_spin():
     found = openmp_settings(COMMAND)
     assert (found["OMP_WAIT_POLICY"], found["GOMP_SPINCOUNT"]) == ("PASSIVE", "0")
 
 
+@pytest.mark.medium
 def test_waiting_threads_of_a_task_do_not_spin(tmp_path):
     (tmp_path / "loading.py").write_text(TASK)  # flytekit reads a task's module
     path = os.pathsep.join([str(tmp_path), str(ROOT)])

@@ -40,6 +40,7 @@ def put(runner, tmp_path):
     return put
 
 
+@pytest.mark.medium
 def test_a_policy_is_recorded_with_its_reference_which_is_the_start_unless_given(runner, put):
     start, other = put(tiny_policy(0), "start"), put(tiny_policy(1), "other")
     compared = put([*long_over_short(), pair(strength=Strength.TIE)])
@@ -64,6 +65,7 @@ def test_a_policy_is_recorded_with_its_reference_which_is_the_start_unless_given
     load_policy(runner.store.tree(held_back.digest))
 
 
+@pytest.mark.medium
 def test_a_system_prompt_is_read_before_each_prompt_and_recorded(runner, put):
     start, data = put(tiny_policy(0)), PreferenceData([put(long_over_short())])
     told = STAGE.model_copy(update={"system_prompt": "fox owl"})

@@ -70,6 +70,7 @@ def by_hand(policy, reference, masked=frozenset(), **options):
     return torch.stack(losses).mean()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "options",
     [
@@ -103,6 +104,7 @@ def test_the_mask_takes_the_end_of_a_turn_out_of_the_comparison_and_not_out_of_t
     assert plain.item() != without_ends.item()
 
 
+@pytest.mark.medium
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # TRL's own use
 @pytest.mark.parametrize(
     ("loss_type", "options"),
@@ -146,6 +148,7 @@ def _parts(tokens):
     return tokens.ids, tokens.is_response
 
 
+@pytest.mark.medium
 def test_without_another_reference_it_is_held_back_by_what_it_was(tmp_path):
     start = tiny_model()
     by_itself, first = train(tmp_path, model=copy.deepcopy(start), num_steps=3)
@@ -182,6 +185,7 @@ def test_it_learns_the_preference_and_logs_what_it_measures(tmp_path):
     assert logged["loss"] < 0.69
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("die_at", "save_every"), [(3, 1), pytest.param(12, 5, marks=pytest.mark.slow)]
 )

@@ -29,6 +29,7 @@ def document(command, *words):
     return found
 
 
+@pytest.mark.medium
 def test_a_recipe_runs_all_of_its_stages_and_is_compared(home, tmp_path):
     made = document("run recipe", SYSTEM, "--scale", "micro", "--seed", "1")
     assert (made["recipe"], made["scale"], made["seed"]) == (SYSTEM, "micro", 1)

@@ -55,6 +55,7 @@ def said(bench, checkpoints, domains, settings=SETTINGS, seed=0):
     }
 
 
+@pytest.mark.medium
 def test_a_response_depends_on_its_own_checkpoint_prompt_and_number_alone(bench):
     one, two = bench.checkpoint("one", 1), bench.checkpoint("two", 2)
     math, code = bench.domain("1+1", "2+2"), bench.domain("fox", name="code")
@@ -100,6 +101,7 @@ def four_parts(bench):
     return bench.runner, checkpoints, [bench.domain("1+1", "2+2")], SETTINGS, 0
 
 
+@pytest.mark.medium
 def test_a_stopped_run_goes_on_after_the_part_that_it_made(bench, small_parts, tmp_path):
     expected = sample_responses(*four_parts(elsewhere(tmp_path)))
     seen = []

@@ -83,6 +83,7 @@ def test_what_is_all_of_one_project_is_published(merge, make):
     assert found.problems == []
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "part", ["scorecard", "measurements", "report", "approval", "controls", "rounds"]
 )

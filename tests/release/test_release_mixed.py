@@ -49,6 +49,7 @@ def test_the_ladder_of_another_team_with_ones_own_scorecard_is_refused(runner, c
     assert written(runner) == before
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("other", ["code", "math again"])
 @pytest.mark.parametrize("most", [2, pytest.param(NUM_PARTS, marks=pytest.mark.slow)])
 def test_any_mixture_of_two_climbs_is_refused_and_nothing_is_written(runner, climbs, other, most):

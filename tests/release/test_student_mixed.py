@@ -175,6 +175,7 @@ def compared(runner, gate, card):
     return wrong(runner, write_record(runner.store, b"", *taken, kind="gate_outcome")[0])
 
 
+@pytest.mark.medium
 def test_what_a_gate_expected_is_compared_with_its_own_merge(runner, make, climbs, merge):
     one, other = merge(), Consolidated(make, climbs[:1], 300)
     assert compared(runner, one, one) == compared(runner, other, other) == set()

@@ -55,6 +55,7 @@ def publish(merge, **controls):
     return merge.publish(scorecard=merge.card())
 
 
+@pytest.mark.medium
 def test_controls_by_sft_rl_and_mopd_are_published(merge):
     made = merge
     start, teacher = made.plan.student, made.teachers[0].checkpoint
@@ -100,6 +101,7 @@ def untrained(merge):
     return merge.make.checkpoint(438, "import", OWNER, [])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "strange",
     [

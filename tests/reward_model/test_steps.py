@@ -53,6 +53,7 @@ def given(runner, tmp_path):
     )
 
 
+@pytest.mark.medium
 def test_a_reward_model_is_recorded_with_its_accuracy_and_scores_demonstrations_zero(runner, given):
     start, data = given
     with measured_here() as measured:
@@ -80,6 +81,7 @@ def test_a_reward_model_is_recorded_with_its_accuracy_and_scores_demonstrations_
     assert train_reward_model(runner, start, data, SETTINGS, 0, STAGE) == made
 
 
+@pytest.mark.medium
 def test_a_start_in_bf16_trains_in_fp32_and_may_be_saved_in_bf16_again(runner, given, tmp_path):
     save_in(tiny_policy(0), tmp_path / "bf16", Precision.BF16)
     start = Artifact(kind="checkpoint", digest=runner.store.put_tree(tmp_path / "bf16"))

@@ -134,6 +134,7 @@ def _dataset(rows):
     )
 
 
+@pytest.mark.medium
 def test_training_learns_the_preference_and_logs_what_it_measures(policy, tmp_path):
     reward_model = fresh(policy)
     before = by_hand(reward_model, PAIRS).item()
@@ -153,6 +154,7 @@ PAIRS_LENGTHS = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("die_at", "save_every"), [(3, 1), pytest.param(12, 5, marks=pytest.mark.slow)]
 )

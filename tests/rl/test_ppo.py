@@ -205,6 +205,7 @@ def models_of(place):
     }
 
 
+@pytest.mark.medium
 def test_a_run_like_instructgpts_acts_is_recorded_by_role_and_resumes(place, tmp_path):
     settings = rl_settings(3, **PPO)
     ladder, metrics = place.run(settings, models=models_of(place))

@@ -40,6 +40,7 @@ def both(place):
     return [place.domain("even"), place.domain("odd", owner="team-odd")]
 
 
+@pytest.mark.medium
 def test_variants_of_a_mixed_run_act_and_a_stopped_run_ends_in_the_same_bits(place, tmp_path):
     settings = rl_settings(4, **MANY)
     ladder, metrics = place.run(settings, both(place))

@@ -112,6 +112,7 @@ def test_worker_and_sandbox_run_beside_200_threads_without_namespaces(place):
     assert as_ordinary_user(place, PROGRAM) == f"2 {uid} False\n"
 
 
+@pytest.mark.medium
 def test_processes_that_fork_for_ever_are_few_and_ended_without_namespaces(place):
     assert as_ordinary_user(place, BOMB) == "True [] True [] "
 

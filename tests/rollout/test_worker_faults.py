@@ -109,6 +109,7 @@ def test_where_namespaces_are_refused_the_other_layers_hold(tmp_path):
     assert done.stdout == "True True False refused []\n"
 
 
+@pytest.mark.medium
 def test_a_call_that_never_ends_is_ended_by_its_processor_time_too(tmp_path):
     limits = WorkerLimits(cpu_seconds=1, call_seconds=30)
     with EnvironmentWorker(write_bundle(tmp_path, grade=HANG), limits) as worker:

@@ -74,6 +74,7 @@ EXCESSES = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("how", EXCESSES)
 def test_too_much_in_all_ends_the_call_and_the_next_starts_afresh(
     worker, how, monkeypatch, tmp_path

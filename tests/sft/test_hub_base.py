@@ -47,6 +47,7 @@ def test_another_commit_under_the_same_name_is_another_base(hub, home):
     assert runner.records.read(second.record).settings["revision"] == SECOND
 
 
+@pytest.mark.medium
 def test_a_revision_behind_the_name_is_resolved_to_its_commit(hub, home):
     shutil.copytree(hub / "snapshots" / FIRST, hub / "snapshots" / SECOND)
     (hub / "refs" / "v2").write_text(SECOND)

@@ -21,6 +21,8 @@ from tests.support.refused import refused
 from tests.support.rl_runs import RlPlace
 from tests.support.tiny_models import tiny_model, tiny_policy
 
+pytestmark = pytest.mark.medium
+
 SETTINGS = SftSettings(num_steps=60, batch_size=4, learning_rate=2e-2, warmup_steps=0)
 SHORT = SETTINGS.model_copy(update={"num_steps": 2})
 STAGE = StageLabel(name="sft", owner="team-grid")

@@ -25,6 +25,8 @@ from tests.sft.test_train import ROWS
 from tests.support.mirrors import MemoryMirror
 from tests.support.tiny_models import SIZES, tiny_model, tiny_policy, tokenizer
 
+pytestmark = pytest.mark.medium
+
 STEPS = 13
 """The tenth is logged. 16 rows in fours: every fourth step ends an epoch."""
 RUN = "sha256:" + "cd" * 32

@@ -116,6 +116,7 @@ def test_a_derivation_of_fine_tuning_names_what_it_depends_on_and_nothing_else(r
     ]
 
 
+@pytest.mark.medium
 def test_text_is_an_input_of_its_own_and_is_learned_beside_the_demonstrations(runner, start, data):
     text = make_text(RecordingRunner(mirror=MemoryMirror()), 60, 0)
     one = SETTINGS.model_copy(update={"num_steps": 1})
@@ -165,6 +166,7 @@ def test_a_base_from_a_folder_that_changed_is_another_base(runner, tmp_path):
     assert before.digest() != after.digest()
 
 
+@pytest.mark.medium
 def test_a_base_from_scratch_learns_from_text_follows_the_seed_and_holds_no_pickle(runner, data):
     first, again, other = (make_base(runner, "", data, BASE, seed) for seed in (0, 0, 1))
     assert first.digest == again.digest
@@ -178,6 +180,7 @@ def test_a_base_from_scratch_learns_from_text_follows_the_seed_and_holds_no_pick
     assert "auto_map" not in json.loads((folder / "config.json").read_text())
 
 
+@pytest.mark.medium
 def test_a_base_that_reads_the_demonstrations_learns_to_answer(runner, data):
     read = {"reads_demonstrations": True, "num_documents": 1, "row_tokens": 64}
     longer = SETTINGS.model_copy(update={"num_steps": 60})
@@ -201,6 +204,7 @@ def test_a_base_that_reads_the_demonstrations_learns_to_answer(runner, data):
     assert loss(chats) < loss(alone) - 1.0
 
 
+@pytest.mark.medium
 def test_a_checkpoint_in_bf16_is_trained_in_fp32_and_saved_as_chosen(runner, start, data):
     short = SETTINGS.model_copy(update={"num_steps": 1})
     half = short.model_copy(update={"saved_precision": Precision.BF16})

@@ -47,6 +47,7 @@ def with_tail(row, token):
     return Tokens((*row.ids, *[token] * 3), (*row.is_response, *[False] * 3))
 
 
+@pytest.mark.medium
 def test_masked_tokens_behind_the_last_response_change_nothing(tmp_path):
     first = train(tmp_path, [with_tail(row, 50) for row in ROWS])
     second = train(tmp_path, [with_tail(row, 60) for row in ROWS])
@@ -55,6 +56,7 @@ def test_masked_tokens_behind_the_last_response_change_nothing(tmp_path):
     assert not same(first, train(tmp_path, [learned, *ROWS[1:]]))
 
 
+@pytest.mark.medium
 def test_training_is_adamw_on_the_mean_over_the_response_tokens_of_the_batch(tmp_path):
     trained = train(tmp_path, num_steps=3, batch_size=len(ROWS), weight_decay=0.1)
     reference = tiny_model()
@@ -95,6 +97,7 @@ def trained_by_hand(loss_of_rows):
 LONG = [CHAT.demonstration([{"role": "user", "content": "fox"}], [("assistant", "fox " * 6)])]
 
 
+@pytest.mark.medium
 def test_a_mean_over_rows_counts_a_long_response_as_much_as_a_short_one(tmp_path):
     rows = ROWS + LONG
     trained = train(tmp_path, rows, num_steps=1, batch_size=len(rows), loss_mean="rows")
@@ -119,6 +122,7 @@ def test_a_row_without_a_learned_token_does_not_count_in_the_mean_over_rows():
     assert mean_of_rows(logits, labels).item() == pytest.approx(expected)
 
 
+@pytest.mark.medium
 def test_dropout_acts_on_each_sublayer_and_only_while_it_trains(tmp_path):
     plain, dropped = train(tmp_path), train(tmp_path, dropout=0.2)
     assert not same(plain, dropped)
@@ -155,6 +159,7 @@ def test_settings_that_came_later_are_recorded_only_where_they_are_used():
     assert SftSettings.model_validate(plain.model_dump()) == plain
 
 
+@pytest.mark.medium
 def test_the_loss_falls_and_is_logged_with_its_step(tmp_path):
     logged = []
     train(
@@ -188,12 +193,14 @@ def test_the_schedule_reaches_the_optimizer(tmp_path, muon):
     assert not same(train(tmp_path, num_steps=2, warmup_steps=10, muon=muon), tiny_model())
 
 
+@pytest.mark.medium
 def test_training_leaves_no_checkpoint_behind(tmp_path):
     train(tmp_path / "scratch")
     kept = [file.name for file in tmp_path.rglob("*") if file.suffix in {".safetensors", ".pt"}]
     assert kept == []
 
 
+@pytest.mark.medium
 def test_training_leaves_the_tokenizer_as_it_was(tmp_path):
     before = (tokenizer().chat_template, tokenizer().get_vocab(), tokenizer().pad_token)
     train(tmp_path)
@@ -205,6 +212,7 @@ def test_no_rows_are_refused(tmp_path):
         train(tmp_path, [])
 
 
+@pytest.mark.medium
 def test_a_row_longer_than_the_models_positions_is_refused(tmp_path):
     length = SIZES.max_positions
     fits = Tokens((5,) * length, (False,) + (True,) * (length - 1))

@@ -71,6 +71,7 @@ def test_a_prompt_is_a_system_message_and_a_question(name):
         assert [message.role for message in messages] == ["system", "user"]
 
 
+@pytest.mark.medium
 @EACH_DOMAIN
 def test_as_many_demonstrations_are_right_as_is_declared(name):
     source, environment = source_of(name), environment_of(name)

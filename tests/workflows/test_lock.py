@@ -48,6 +48,7 @@ def refused(action, *arguments, **named):
     return caught.value.code
 
 
+@pytest.mark.medium
 def test_requirements_are_resolved_with_what_they_require(required, links):
     store = open_store()
     lock = lock_requirements(required, store, links=links)
@@ -63,6 +64,7 @@ def test_requirements_are_resolved_with_what_they_require(required, links):
     assert [wheel.name for wheel in alone.wheels] == ["tally"]
 
 
+@pytest.mark.medium
 def test_a_lock_is_kept_and_its_wheels_are_fetched_again_by_hash(required, links, tmp_path):
     lock = lock_requirements(required, open_store(), links=links)
     required.with_name(LOCK).write_bytes(write_lock(lock))
@@ -78,6 +80,7 @@ def test_a_lock_is_kept_and_its_wheels_are_fetched_again_by_hash(required, links
     assert [wheel.version for wheel in newer.wheels] == ["3.0", "1.0"]
 
 
+@pytest.mark.medium
 def test_another_wheel_of_the_same_name_is_not_fetched_for_a_lock(required, links, tmp_path):
     lock = lock_requirements(required, open_store(), links=links)
     required.with_name(LOCK).write_bytes(write_lock(lock))
@@ -93,6 +96,7 @@ def test_a_package_that_exists_as_source_only_is_refused(required, links):
     assert code == "unresolved-requirements"
 
 
+@pytest.mark.medium
 def test_a_hostile_wheel_does_not_get_into_the_store(required, links):
     path = write_wheel(links, "tally", files={"tally.py": "", "json.py": ""}, version="2.0")
     store = open_store()

@@ -39,6 +39,7 @@ def run(checkout, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.medium
 def test_a_new_team_passes_its_tests_and_the_style_at_once(checkout):
     written = write_team(checkout, "old_norse")
     code, said = run(checkout, "pytest", "-q", "tests/teachers/test_old_norse.py")

@@ -45,6 +45,7 @@ def refused(action, *arguments):
     return caught.value.code
 
 
+@pytest.mark.medium
 def test_a_team_from_data_passes_its_tests_and_the_style(checkout, data, monkeypatch):  # noqa: F811
     monkeypatch.setenv("PROVOST_HOME", str(checkout / "home"))
     starter, said = data_starter(data, "exact", DataColumns())
@@ -114,6 +115,7 @@ def test_a_package_that_cannot_be_had_leaves_no_team(checkout, data, monkeypatch
     assert "sums" not in (checkout / "CODEOWNERS").read_text()
 
 
+@pytest.mark.medium
 def test_an_unusable_answer_is_named_and_leaves_no_team(checkout, data, monkeypatch, tmp_path):  # noqa: F811
     """A wheel of ours has the grader's name, so that it can fail."""
     monkeypatch.setenv("PROVOST_HOME", str(checkout / "home"))

@@ -33,6 +33,7 @@ def test_other_bytes_under_a_digest_are_replaced_by_putting_it(store, client, ot
     assert store.get_bytes(digest) == b"weights"
 
 
+@pytest.mark.medium
 def test_other_bytes_of_a_large_file_are_replaced_too(store, client, tmp_path):
     folder = large(tmp_path / "in")
     tree = store.put_tree(folder)

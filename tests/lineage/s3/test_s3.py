@@ -128,6 +128,7 @@ def test_an_upload_that_was_cut_off_sends_only_what_is_missing(
     assert (store.tree(digest) / "model.safetensors").stat().st_size > 2 * PART
 
 
+@pytest.mark.medium
 def test_a_download_that_was_cut_off_goes_on(store, tmp_path, monkeypatch):
     digest = store.put_tree(large(tmp_path / "in", 40 << 20))  # three parts of 16 MiB
     asked = []

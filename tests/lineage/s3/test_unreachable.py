@@ -144,6 +144,7 @@ def test_a_server_that_says_nothing_is_reported_in_time(silent_server):
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.medium
 def test_a_closed_port_is_reported_as_unreachable(silent_server):
     silent_server.close()
     started = time.monotonic()
