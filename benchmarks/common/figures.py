@@ -20,7 +20,7 @@ from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
 from benchmarks.real.table import climbs, students
-from benchmarks.recipes.tables import recipe_claims, recipes
+from benchmarks.recipes.tables import recipe_attempts, recipe_claims, recipes
 from benchmarks.testbed.tables import testbed, testbed_modes
 from tasks.ledger.estimate import RunSize, estimate
 from tasks.ledger.schema import LedgerSettings
@@ -240,6 +240,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "proof_students": proof_students,
     "recipes": recipes,
     "recipe_claims": recipe_claims,
+    "recipe_attempts": recipe_attempts,
     "threads": threads,
     "ledger_rounds": ledger_rounds,
     "gpu_sizes": gpu_sizes,

@@ -5,6 +5,9 @@
 others. It writes ``results/recipes/SYSTEM-SEED.json`` and the rows beside it; a tree with changes
 writes nothing. ``check`` judges each recipe by its claims, over the seeds that ran, and writes
 ``results/recipes.json``. ``atlas`` draws the atlas from the committed rows.
+
+A recipe that failed gets one second attempt: its rows move to ``results/recipes/first``, its claims
+state as ``CHANGED`` what was changed and why, and it runs again.
 """
 
 import sys
@@ -17,7 +20,7 @@ from typing import Any
 from benchmarks.common.circumstances import RESULTS, facts
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.recipes.evidence import Evidence, as_row, gather
-from benchmarks.recipes.judged import claims_of, judged
+from benchmarks.recipes.judged import changed, claims_of, judged
 from tasks.contracts.scale import Scale
 from tasks.evaluate.atlas import atlas_page
 from tasks.platform.step_runner import StepRunner
@@ -25,6 +28,8 @@ from workflows.commands.local import quiet, run_locally
 from workflows.commands.recipe import recipe_module, systems
 
 FOLDER = RESULTS / "recipes"
+FIRST = FOLDER / "first"
+"""Runs of first attempts that failed."""
 ROWS = ".rows.json.gz"
 
 
@@ -45,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif given.command == "check":
         check()
     else:
-        given.file.write_text(atlas_of(kept_runs()), encoding="utf-8")
+        given.file.write_text(atlas_of(kept_runs(FOLDER)), encoding="utf-8")
 
 
 def run_recipe(system: str, scale: Scale, seed: int) -> None:
@@ -67,12 +72,17 @@ def run_recipe(system: str, scale: Scale, seed: int) -> None:
 
 def check() -> None:
     """Judge each recipe over its seeds."""
-    found = {system: judged(system, runs) for system, runs in kept_runs().items()}
+    found = {system: judged(system, runs) for system, runs in kept_runs(FOLDER).items()}
+    first = {
+        system: {"changed": changed(system), **judged(system, runs)}
+        for system, runs in kept_runs(FIRST).items()
+    }
     figures = {
         "recipes": len(systems()),
         "ran": len(found),
         "passed": sum(bool(row["passed"]) for row in found.values()),
         "systems": found,
+        "first_attempts": first,
     }
     circumstances = facts()
     if circumstances["clean"]:
@@ -81,10 +91,10 @@ def check() -> None:
     sys.stdout.write(as_text(figures))
 
 
-def kept_runs() -> dict[str, list[Evidence]]:
-    """Return the committed runs of each recipe, by seed."""
+def kept_runs(folder: Path) -> dict[str, list[Evidence]]:
+    """Return the committed runs of each recipe in a folder, by seed."""
     found: dict[str, list[Evidence]] = {}
-    for file in sorted(FOLDER.glob(f"*{ROWS}")):
+    for file in sorted(folder.glob(f"*{ROWS}")):
         row: dict[str, Any] = load(file, {})
         evidence = Evidence.model_validate(row)
         found.setdefault(evidence.card.label.system, []).append(evidence)

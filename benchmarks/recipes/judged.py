@@ -26,6 +26,23 @@ def claims_of(system: str) -> Sequence[Claim]:
     return found
 
 
+def changed(system: str) -> str:
+    """Return what the second attempt of a recipe changed, and why.
+
+    Raises:
+        RefusedError: ``no-change`` for a recipe with rows of a first attempt and no ``CHANGED``.
+    """
+    module = f"benchmarks.recipes.claims.{system}"
+    said: str = getattr(import_module(module), "CHANGED", "")
+    if not said:
+        raise RefusedError(
+            "no-change",
+            f"results/recipes/first has runs of {system}, but {module} has no CHANGED: say there "
+            "what the second attempt changed, and why",
+        )
+    return said
+
+
 def judged(system: str, runs: Runs) -> dict[str, Any]:
     """Return whether all claims of a recipe hold over its runs, and what each was judged by."""
     rows = []

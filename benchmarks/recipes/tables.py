@@ -40,6 +40,29 @@ def recipe_claims() -> str:
     return table(("recipe", "claim", "holds", "measured"), rows)
 
 
+def recipe_attempts() -> str:
+    """Return what failed at first, what was changed, and what came of it."""
+    figures = result("recipes")["figures"]
+    rows = (
+        (
+            system,
+            "<br>".join(
+                f"{each['claim']}: {_value(each)}" for each in found["claims"] if not each["holds"]
+            ),
+            found["changed"],
+            _outcome(figures["systems"].get(system)),
+        )
+        for system, found in figures["first_attempts"].items()
+    )
+    return table(("recipe", "failed at first", "changed", "second attempt"), rows)
+
+
+def _outcome(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "not run yet"
+    return "passed" if found["passed"] else f"{found['held']} of {len(found['claims'])}"
+
+
 def _mean(system: str, seeds: Sequence[int]) -> float:
     return fmean(_numbers(_card(system, seed))[0] for seed in seeds)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.recipes import tables
 from benchmarks.recipes.claims.kinds import (
     difference,
     drifts_less_than,
@@ -19,7 +20,7 @@ from benchmarks.recipes.claims.kinds import (
     shorter,
 )
 from benchmarks.recipes.evidence import Evidence
-from benchmarks.recipes.judged import claims_of, judged
+from benchmarks.recipes.judged import changed, claims_of, judged
 from tasks.evaluate.scores import PromptOutcome
 from tests.support.refused import refused
 
@@ -132,6 +133,31 @@ def test_a_reward_model_without_held_out_pairs_ranks_none():
 def test_a_recipe_without_claims_is_refused():
     with refused("no-claims"):
         claims_of("nowhere")
+
+
+def test_a_second_attempt_says_what_it_changed():
+    assert "1e-4" in changed("instruct_gpt")
+    with refused("no-change"):
+        changed("glm_5")
+
+
+def test_a_first_attempt_that_failed_is_shown_beside_what_came_of_the_second(monkeypatch):
+    row = {"claim": "a rises", "holds": False, "value": 0.1}
+    kept = {"claim": "b rises", "holds": True, "value": 0.2}
+    first = {"changed": "the rate", "passed": False, "held": 1, "claims": [row, kept]}
+    figures = {
+        "first_attempts": {"one": first, "two": first, "three": first},
+        "systems": {
+            "one": {"passed": True, "held": 2, "claims": [row, kept]},
+            "two": {"passed": False, "held": 1, "claims": [row, kept]},
+        },
+    }
+    monkeypatch.setattr(tables, "result", lambda name: {"figures": figures})
+    lines = tables.recipe_attempts().splitlines()[2:]
+    assert lines == [
+        f"| {name} | a rises: 0.10 | the rate | {outcome} |"
+        for name, outcome in (("one", "passed"), ("two", "1 of 2"), ("three", "not run yet"))
+    ]
 
 
 def test_a_metric_rises_from_the_first_quarter_to_the_last_in_each_seed():

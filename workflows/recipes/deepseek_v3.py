@@ -54,9 +54,9 @@ TINY = RecipeNumbers(
             rollouts_per_prompt=8,
         ),
         "final": RlSettings(
-            loop=LoopSettings(num_steps=20, learning_rate=3e-4, rung_every=20),  # ours: testbed
+            loop=LoopSettings(num_steps=30, learning_rate=1.5e-4, rung_every=30),  # ours: testbed
             sampling=LONG,
-            prompts_per_step=4,
+            prompts_per_step=8,
             rollouts_per_prompt=8,
             kl=KlSettings(coefficient=0.001),  # stated: k3 in the loss (eq. 26 to 28); ours: weight
         ),

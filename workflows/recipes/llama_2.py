@@ -91,7 +91,7 @@ TINY = RecipeNumbers(
     reward_model={"rm": _rm(40, 16, 5e-4, warmup=2)},  # ours: length and rate
     demonstrations=BEST,
     # ours: 30 steps of 64 episodes in 4 minibatches; rates of the testbed
-    rl={"ppo": _ppo(LoopSettings(num_steps=30, learning_rate=3e-4, inner_updates=4), 5e-4, 32)},
+    rl={"ppo": _ppo(LoopSettings(num_steps=30, learning_rate=1e-4, inner_updates=4), 5e-4, 32)},
 )
 # stated: 2 epochs of 27,540 rows in batches of 64, rate, cosine, decay (section 3.1)
 CHAT = SftSettings(

@@ -73,7 +73,7 @@ TINY = RecipeNumbers(
         "dpo": PreferenceSettings(
             num_steps=40,
             batch_size=16,
-            learning_rate=1e-4,  # ours: the testbed's scale
+            learning_rate=4e-4,  # ours: the testbed's scale
             warmup_steps=4,
             beta=5.0,  # stated: A.6.2
             length_normalized=True,  # stated: A.6.2
