@@ -169,17 +169,27 @@ class SplitAdamW:
         return report
 
     def begin_segment(self) -> None:
-        """Start to sum the parts of each source from here."""
-        self._start = [master.clone() for master in self._masters]
-        self._decayed = self._zeros()
-        for source in self._sources.values():
-            source.moved = self._zeros()
-        self._blocks = self._cut()
+        """Start to sum the parts of each source from here; it overwrites what ``segment`` returned.
+
+        The buffers of the segment before are used again: new ones beside them would take as much
+        memory as all displacements.
+        """
+        if not self._start:
+            self._start = [master.clone() for master in self._masters]
+            self._decayed = self._zeros()
+            for source in self._sources.values():
+                source.moved = self._zeros()
+            self._blocks = self._cut()
+            return
+        torch._foreach_copy_(self._start, self._masters)
+        for moved in (self._decayed, *(source.moved for source in self._sources.values())):
+            torch._foreach_zero_(moved)
 
     def segment(self) -> dict[str, dict[str, Tensor]]:
         """Return what each source, decay and rounding added since the segment began.
 
         Part to parameter to its displacement, in the masters' precision and sharded as they are.
+        They are the optimizer's own tensors, which ``begin_segment`` overwrites.
         """
         parts = {name: source.moved for name, source in self._sources.items()}
         parts[DECAY] = self._decayed

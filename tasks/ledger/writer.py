@@ -134,26 +134,23 @@ class LedgerWriter:
         if self._writes:
             name = f"segment-{len(segments) + 1:05d}.safetensors"
             stored, lost = _stored(parts, self.settings.precision)
-            farthest = _farthest(parts)
             write_segment(self._folder / name, stored, *weights)
-        optimizer.begin_segment()
-        if not self._writes:
-            return
-        segment = Segment(
-            first_step=first,
-            last_step=step,
-            file=name,
-            start=segments[-1].end if segments else self._manifest.start,
-            end=end,
-            norms={part: _norm(tensors.values()) for part, tensors in parts.items()},
-            change=_norm(_total(parts).values()),
-            lost=lost,
-            updates=optimizer.num_updates - sum(each.updates or 0 for each in segments),
-            farthest=farthest,
-        )
-        self._manifest = self._manifest.model_copy(
-            update={"segments": (*segments, segment), "end": end}
-        )
+            segment = Segment(
+                first_step=first,
+                last_step=step,
+                file=name,
+                start=segments[-1].end if segments else self._manifest.start,
+                end=end,
+                norms={part: _norm(tensors.values()) for part, tensors in parts.items()},
+                change=_norm(_total(parts).values()),
+                lost=lost,
+                updates=optimizer.num_updates - sum(each.updates or 0 for each in segments),
+                farthest=_farthest(parts),
+            )
+            self._manifest = self._manifest.model_copy(
+                update={"segments": (*segments, segment), "end": end}
+            )
+        optimizer.begin_segment()  # it overwrites the parts
 
     def _keep_weights(self, step: int) -> None:
         checkpoints = self._manifest.checkpoints

@@ -167,7 +167,7 @@ def test_a_segment_holds_what_happened_since_it_began():
     params = parameters()
     optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=True)
     take(optimizer, params)
-    first, middle = optimizer.segment(), snapshot(params)
+    first, middle = {p: snapshot(own) for p, own in optimizer.segment().items()}, snapshot(params)
     optimizer.begin_segment()
     take(optimizer, params, sources=["code"])
     second = optimizer.segment()
@@ -175,6 +175,25 @@ def test_a_segment_holds_what_happened_since_it_began():
         both = sum(part[name] for part in second.values())
         torch.testing.assert_close(both, parameter.detach() - middle[name])
         assert not torch.equal(first["math"][name], second["math"][name])
+
+
+def test_a_new_segment_uses_the_buffers_of_the_one_before():
+    params = parameters()
+    optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=True)
+    take(optimizer, params)
+
+    def places():
+        parts = {part: own for part, own in optimizer.segment().items() if part != ROUNDING}
+        parts["start"] = optimizer.segment_start()
+        return {(part, name): own[name].data_ptr() for part, own in parts.items() for name in own}
+
+    before = places()
+    optimizer.begin_segment()
+    assert places() == before
+    parts = optimizer.segment()
+    assert not any(tensor.any() for own in parts.values() for tensor in own.values())
+    start = optimizer.segment_start()
+    assert all(torch.equal(start[name], own) for name, own in optimizer.masters().items())
 
 
 def test_clipping_is_by_the_norm_of_the_sum_and_shared():
