@@ -50,6 +50,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("workflows.commands.compare:compare", "Compare two consolidations."),
     "waive": ("workflows.commands.approve:waive", "Accept a plan's findings with a signed waiver."),
     "trust": ("workflows.commands.trust:trust", "Show and change which keys sign which names."),
+    "estimate": (
+        "workflows.commands.estimate:estimate",
+        "Estimate what a consolidation takes: memory, storage, network, time.",
+    ),
     "doctor": (
         "workflows.commands.doctor:doctor",
         "Check machine, store, keys, MLflow and versions.",

@@ -1,16 +1,16 @@
 """Estimates the cost of a plan (time, memory and storage) before anything is spent.
 
-Time is the number of operations divided by the speed. A token costs about 2 operations per
-parameter forward and 4 backward (Kaplan et al. 2020, 2001.08361, section 2.1). With P parameters of
-the student and Q of its teacher, sampling costs 2 P, learning 6 P, and the teacher's forward pass 2
-Q. In the gate, a rollout costs 2 P and 2 Q for sampling, 2 P and 2 Q for reading, 2 Q more for each
-domain in which the teacher answers, and for a staged ladder 2 P once and 2 Q per rung. The speed is
-``UTILIZATION`` times the data sheet's speed of the flavor's GPUs, or times this machine's speed in
-a measured matrix product.
+Memory of each rank, network and time on GPUs are those of ``tasks.estimate``. Elsewhere time is the
+number of operations divided by the speed. A token costs about 2 operations per parameter forward
+and 4 backward (Kaplan et al. 2020, 2001.08361, section 2.1). With P parameters of the student and Q
+of its teacher, sampling costs 2 P, learning 6 P, and the teacher's forward pass 2 Q. In the gate, a
+rollout costs 2 P and 2 Q for sampling, 2 P and 2 Q for reading, 2 Q more for each domain in which
+the teacher answers, and for a staged ladder 2 P once and 2 Q per rung. The speed is ``UTILIZATION``
+times the data sheet's speed of the flavor's GPUs, or times this machine's speed in a measured
+matrix product.
 """
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,39 +18,29 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from tasks.contracts.handover import Plan
+from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
+from tasks.estimate.host import stored_in_all
+from tasks.estimate.layouts import Fit, MemoryLimits, limits_of, refuse_too_large
+from tasks.estimate.shape import Shape, shape_of_folder
+from tasks.estimate.traffic import StepTime, step_time
+from tasks.estimate.work import RankWork
+from tasks.gate.machine import Machine, machine
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.probe_step import prompts_of
-from tasks.ledger.estimate import RunSize, estimate, memory_speed
+from tasks.ledger.estimate import free_memory
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.settings import Workload
+from tasks.platform.gpus import GPUS
 from tasks.platform.progress import format_seconds
+from tasks.platform.ranks import rank_device
 from tasks.platform.resources import Stage, chosen_flavor, free_storage
 from tasks.platform.step_runner import StepRunner
 
-UTILIZATION = 0.3
-"""Share of peak speed that is reached. Ours: it gives 70 s for the demo's 120 steps on one thread,
-which take 60 to 70 s. For GPUs it is a guess; sampling is bound by memory and reaches less."""
-DENSE_BF16 = {"nvidia-h100": 989e12, "nvidia-h200": 989e12}
-"""Operations per second of one GPU (NVIDIA's data sheets, SXM, without sparsity)."""
 _NUM_PROMPTS = 32
-_FP32 = 4
 _GIB = 1 << 30
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The hardware of a run and its speed."""
-
-    name: str
-    gpus: int
-    operations_per_second: float
-    """Operations per second of the whole machine, estimated or measured."""
-    known_by: str
-    """Origin of the figure."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +78,8 @@ class Forecast:
     operations: float
     """Operations of all rounds together."""
     machine: Machine
-    memory: int
-    """Bytes on the learner's device beside activations."""
+    fit: Fit
+    """The work of one rank, with its memory, beside what there is."""
     storage: int
     """Bytes of ledgers, students, controls and the training state."""
     probe: Probing | None = None
@@ -98,8 +88,17 @@ class Forecast:
     """Number of controls that train for as long as the rounds."""
 
     @property
+    def step(self) -> StepTime | None:
+        """The time of a step on the flavor's GPUs; None without."""
+        gpu = GPUS.get(self.machine.gpu)
+        return step_time(self.fit.work, gpu) if gpu else None
+
+    @property
     def seconds(self) -> float:
         """Duration of all rounds together, without loading, evaluation and merges."""
+        if (step := self.step) is not None:
+            load = self.fit.work.load
+            return load.rounds * load.loop.num_steps * step.total
         return self.operations / self.machine.operations_per_second
 
     def lines(self) -> list[tuple[str, str]]:
@@ -108,13 +107,15 @@ class Forecast:
         time_said = f"about {format_seconds(self.seconds)} of MOPD on {self.machine.name}"
         if self.machine.gpus:
             time_said += f": {hours:.1f} GPU-hours"
+        if (step := self.step) is not None:
+            time_said += f" ({step.shares})"
         more = format_seconds(self.trained_controls * self.seconds)
         controls = f"{self.trained_controls} to train, each for as long: about {more} more"
         return [
             ("time", time_said),
             ("controls", controls if self.trained_controls else "none to train"),
             ("gate", self.probe.summary if self.probe else "measures nothing"),
-            ("memory", f"{self.memory / _GIB:.2f} GiB beside activations"),
+            ("memory", self.fit.summary),
             ("storage", f"{self.storage / _GIB:.2f} GiB of ledger, students and controls"),
             (
                 "calculated from",
@@ -137,40 +138,66 @@ def forecast(
     teachers = {
         t.name: num_parameters(runner.store.tree(t.checkpoint.digest)) for t in plan.teachers
     }
-    lengths = _tokens_of_a_rollout(runner, plan, workload.max_new_tokens)
+    prompts = _prompt_tokens(runner, plan)
+    lengths = {
+        domain: statistics.fmean(tokens) + workload.max_new_tokens
+        for domain, tokens in prompts.items()
+    }
     tokens = workload.rollouts_per_step * sum(lengths.values())
     mean_teacher = sum(t.share * teachers[t.name] for t in plan.teachers) / len(plan.leads)
     steps = workload.loop.num_steps * workload.rounds
-    extra = 1 if workload.has_outcome else 0
-    sources = len(plan.teachers) + extra
-    ledger = estimate(
-        RunSize(
-            num_parameters=student,
-            num_sources=sources,
-            extra_sources=extra,
-            num_steps=workload.loop.num_steps,
-            updates_per_step=workload.loop.updates_per_step,
-            decays=workload.loop.weight_decay > 0,
-        ),
-        workload.ledger,
-        memory_speed(torch.device("cpu")),
-    )
-    largest = max(teachers.values())
+    fit = _fit(runner, plan, workload, max(map(max, prompts.values())))
     return Forecast(
         parameters=student,
-        teacher_parameters=largest,
+        teacher_parameters=max(teachers.values()),
         tokens_per_step=tokens,
         operations=steps * tokens * (8 * student + 2 * mean_teacher),
         machine=machine(Stage.MOPD_ROUND),
-        memory=ledger.memory + _FP32 * (student + largest),
-        storage=workload.rounds * ledger.storage
-        # One state at least is kept: the weights, a second moment, a first one for each source.
-        + _FP32
-        * student
-        * (workload.rounds + workload.merged_controls + workload.trained_controls + 2 + sources),
+        fit=fit,
+        storage=stored_in_all(fit.work),
         probe=_probing(plan, probe, lengths, student, teachers) if probe else None,
         trained_controls=workload.trained_controls,
     )
+
+
+def _fit(runner: StepRunner, plan: Plan, workload: Workload, prompt_tokens: int) -> Fit:
+    """Return the work of a rank beside the chosen flavor's memory, or this machine's."""
+    flavor = chosen_flavor()
+    stage = flavor.stages[Stage.MOPD_ROUND] if flavor else None
+    student = shape_of_folder(runner.store.tree(plan.student.digest), plan.student.digest)
+    work = RankWork(
+        student=student,
+        teachers=tuple(_teacher_shape(runner, t, student) for t in plan.teachers),
+        load=workload,
+        num_ranks=stage.num_ranks if stage else 1,
+        ranks_per_node=max(stage.gpus, 1) if stage else 1,
+        on_gpu=bool(stage.gpus) if stage else torch.cuda.is_available(),
+        prompt_tokens=prompt_tokens,
+        domains=len(plan.leads),
+    )
+    if flavor:
+        return Fit(work, limits_of(flavor))
+    free = free_memory(rank_device())
+    return Fit(work, MemoryLimits("this machine", free, free))
+
+
+def _teacher_shape(runner: StepRunner, teacher: PlannedTeacher, student: Shape) -> Shape:
+    """Return the shape of a teacher; one that is an adapter has that of its base, the student's."""
+    folder = runner.store.tree(teacher.checkpoint.digest)
+    if not (folder / "config.json").is_file():
+        return student
+    return shape_of_folder(folder, teacher.checkpoint.digest)
+
+
+def refuse_what_cannot_run(runner: StepRunner, plan: Plan, cost: Forecast) -> None:
+    """Refuse a plan that fits no memory or no disk, before anything is spent.
+
+    Raises:
+        RefusedError: it does not fit, and no round of these teachers is stored already.
+    """
+    refuse_small_disk(runner, plan, cost)
+    if cost.fit.missing and not runner.only_finds and not _is_distilled(runner, plan):
+        refuse_too_large(cost.fit, chosen_flavor())
 
 
 def refuse_small_disk(
@@ -244,39 +271,14 @@ def num_parameters(checkpoint: Path) -> int:
     return total
 
 
-def machine(stage: Stage) -> Machine:
-    """Return the hardware of a stage: the chosen flavor's GPUs, else this machine."""
-    flavor = chosen_flavor()
-    gpus = flavor.stages[stage].num_ranks if flavor and flavor.gpu else 0
-    if flavor and gpus and flavor.gpu in DENSE_BF16:
-        speed = gpus * DENSE_BF16[flavor.gpu] * UTILIZATION
-        known_by = f"{UTILIZATION:.0%} of the data sheet"
-        return Machine(f"{gpus} x {flavor.gpu}", gpus, speed, known_by)
-    known_by = f"{UTILIZATION:.0%} of a product of matrices, measured"
-    return Machine("this machine's CPU", 0, UTILIZATION * _measured_speed(), known_by)
-
-
-def _measured_speed(size: int = 256, repeats: int = 8) -> float:
-    """Return operations per second of fp32 matrix products about as wide as a small model."""
-    matrix = torch.ones(size, size)
-    matrix @ matrix
-    best = float("inf")
-    for _ in range(repeats):  # the best: others may have had the core meanwhile
-        started = time.perf_counter()
-        matrix @ matrix
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
-
-
-def _tokens_of_a_rollout(runner: StepRunner, plan: Plan, max_new_tokens: int) -> dict[str, float]:
-    """Return by domain the mean tokens of a prompt plus those of the longest response."""
+def _prompt_tokens(runner: StepRunner, plan: Plan) -> dict[str, list[int]]:
+    """Return by domain the tokens of its first prompts."""
     chat = ChatTokens(load_tokenizer(runner.store.tree(plan.student.digest)))
     found = {}
     for lead in plan.leads:
         prompts = prompts_of(runner, lead, lead.train)[:_NUM_PROMPTS]
-        lengths = [
+        found[lead.domain] = [
             len(chat.prompt([{"role": m.role, "content": m.content} for m in prompt.messages]))
             for prompt in prompts
         ]
-        found[lead.domain] = statistics.fmean(lengths) + max_new_tokens
     return found

@@ -50,7 +50,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
     from lineage.registry.registry import check_may_publish
     from tasks.gate import plan as step
     from tasks.gate.decision import decide
-    from tasks.gate.forecast import refuse_small_disk
+    from tasks.gate.forecast import refuse_what_cannot_run
     from tasks.gate.launch import launching
     from tasks.gate.plan_page import plan_page, plan_text
     from tasks.platform.step_runner import StepRunner
@@ -62,7 +62,7 @@ def make_plan(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults to 
         cost = cost_of(runner, plan, workload, order, sampling, ladder_stages)
         sys.stderr.write(f"{plan_text(plan, cost, conditions)}\n")
         show("plan", plan_page(plan, cost, conditions))
-        refuse_small_disk(runner, plan, cost)
+        refuse_what_cannot_run(runner, plan, cost)
         return decide(runner, plan, order.refuse_findings_from, waivers)
 
 

@@ -59,28 +59,58 @@ class RunSize:
     """Whether weights decay, which is a part of its own."""
 
 
+@dataclass(frozen=True)
+class HeldNumbers:
+    """Numbers that the optimizer and the ledger hold for each trained weight, beside the weight."""
+
+    moments: int
+    """The second moment, and a first one for each source."""
+    gradients: int
+    """A gradient for each source."""
+    displacements: int
+    """A displacement for each source and for decay, and the weight at the segment's start."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.moments + self.gradients + self.displacements
+
+
+def held_numbers(num_sources: int, *, displacements: bool) -> HeldNumbers:
+    """Return what is held all the time; what an update needs meanwhile is a block's."""
+    return HeldNumbers(
+        moments=1 + num_sources,
+        gradients=num_sources,
+        displacements=num_sources + 2 if displacements else 0,
+    )
+
+
 def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> RunEstimate:
     """Return the needs of a run at a given speed of memory (``memory_speed``)."""
     kept, sources = settings.displacements, size.num_sources
-    # Second moment; for each source gradient and first moment; with displacements one more for
-    # each, the segment's start and the decay. What an update needs meanwhile is a block's.
-    numbers = 1 + 2 * sources + (sources + 2 if kept else 0)
+    numbers = held_numbers(sources, displacements=kept).total
     # Reads and writes of one update, counted from Block.update: 16 passes over the parameters
     # that sources share and 11 (14 with displacements) for each source. Where blocks stay in
     # caches, as on a CPU, it takes less.
     passes = 16 + sources * (14 if kept else 11)
-    segments = -(-size.num_steps // settings.segment_steps)
-    own, rest = _OF_SOURCE[settings.precision], _OF_REST[settings.precision]
-    whole = _FP32 if settings.precision is StoredPrecision.FP32 else 2
-    # Without displacements the weights are stored, for a replay.
-    stored = (sources + size.decays) * own + rest if kept else whole
     updates = size.num_steps * size.updates_per_step
     return RunEstimate(
         memory=numbers * size.num_parameters * _FP32,
-        storage=math.ceil(segments * stored * size.num_parameters),
+        storage=stored_bytes(size, settings),
         seconds=updates * passes * size.num_parameters * _FP32 / bytes_per_second,
         backward_passes=1 + size.extra_sources,
     )
+
+
+def stored_bytes(size: RunSize, settings: LedgerSettings) -> int:
+    """Return the bytes of all segments of a ledger."""
+    segments = -(-size.num_steps // settings.segment_steps)
+    own, rest = _OF_SOURCE[settings.precision], _OF_REST[settings.precision]
+    whole = _FP32 if settings.precision is StoredPrecision.FP32 else 2
+    parts = size.num_sources + size.decays
+    # Without displacements the weights are stored, for a replay.
+    stored = parts * own + rest if settings.displacements else whole
+    return math.ceil(segments * stored * size.num_parameters)
 
 
 def check_fits(needed: RunEstimate, free_memory: int, free_storage: int | None) -> None:

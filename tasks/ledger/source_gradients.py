@@ -15,6 +15,11 @@ overhead should be small: 33 million weights took 109 ms in blocks of 2^18, 134 
 in one."""
 
 
+def block_elements(*, on_gpu: bool) -> int:
+    """Return the elements per array of the weights that are updated together."""
+    return _ON_GPU if on_gpu else _ON_CPU
+
+
 @dataclass(frozen=True)
 class Factors:
     """Factors that all weights share in one update."""
@@ -91,7 +96,7 @@ class Cutter:
     def __init__(self, like: Sequence[Tensor]) -> None:
         """Plan the blocks: pieces of tensors, in order, until a block is full."""
         on_cpu = all(tensor.device.type == "cpu" for tensor in like)
-        self._blocks = list(_plan(like, _ON_CPU if on_cpu else _ON_GPU))
+        self._blocks = list(_plan(like, block_elements(on_gpu=not on_cpu)))
 
     def cut(self, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
         """Return views of the tensors, block by block; without tensors, as many empty blocks."""

@@ -19,7 +19,7 @@ and cosines are summed over ranks.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,7 @@ class _Source:
 
     gradient: list[Tensor]
     moment: list[Tensor]
-    moved: list[Tensor] = field(default_factory=list)
+    moved: list[Tensor]
 
 
 class SplitAdamW:
@@ -104,14 +104,13 @@ class SplitAdamW:
                 parameter.data = parameter.data.to(copies_in)
         self._is_copy = [m.dtype != p.dtype for m, p in self._pairs()]
         self._second = self._zeros()
-        self._sources = {name: _Source(self._zeros(), self._zeros()) for name in sources}
-        self._decayed: list[Tensor] = []
-        self._start: list[Tensor] = []
+        moved = self._zeros if record else list
+        self._sources = {n: _Source(self._zeros(), self._zeros(), moved()) for n in sources}
+        self._decayed: list[Tensor] = moved()
+        self._start = [master.clone() for master in self._masters] if record else []
         self.num_updates = 0
         self._cutter = Cutter(self._masters)
         self._blocks = self._cut()
-        if record:
-            self.begin_segment()
 
     @property
     def sources(self) -> list[str]:
@@ -169,18 +168,10 @@ class SplitAdamW:
         return report
 
     def begin_segment(self) -> None:
-        """Start to sum the parts of each source from here; it overwrites what ``segment`` returned.
+        """Start to sum the parts of each source from here, in what ``segment`` returned.
 
-        The buffers of the segment before are used again: new ones beside them would take as much
-        memory as all displacements.
+        New ones beside them would take as much memory again.
         """
-        if not self._start:
-            self._start = [master.clone() for master in self._masters]
-            self._decayed = self._zeros()
-            for source in self._sources.values():
-                source.moved = self._zeros()
-            self._blocks = self._cut()
-            return
         torch._foreach_copy_(self._start, self._masters)
         for moved in (self._decayed, *(source.moved for source in self._sources.values())):
             torch._foreach_zero_(moved)

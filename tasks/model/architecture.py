@@ -88,10 +88,10 @@ def adapter_targets(model: PreTrainedModel) -> str | list[str]:
 
 
 def _has_experts(model: PreTrainedModel) -> bool:
-    return any(True for _ in _experts(model))
+    return any(True for _ in expert_weights(model))
 
 
-def _experts(model: PreTrainedModel) -> Iterator[nn.Parameter]:
+def expert_weights(model: PreTrainedModel) -> Iterator[nn.Parameter]:
     """Yield the weights of experts: parameters of three dimensions."""
     for module in model.modules():
         if "experts" in type(module).__name__.lower():
@@ -101,7 +101,7 @@ def _experts(model: PreTrainedModel) -> Iterator[nn.Parameter]:
 def share_of_experts(model: PreTrainedModel) -> float:
     """Return which share of a model's weights are experts, which adapters leave as they are."""
     whole = sum(parameter.numel() for parameter in model.parameters())
-    return sum(parameter.numel() for parameter in _experts(model)) / whole
+    return sum(parameter.numel() for parameter in expert_weights(model)) / whole
 
 
 def _is_mamba(model: PreTrainedModel, name: str) -> bool:

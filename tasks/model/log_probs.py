@@ -135,10 +135,14 @@ LOGIT_BYTES, LOGIT_BYTES_ON_GPU = 128 << 20, 1 << 30
 adds a gradient of the whole head, which costs a GPU as much as hundreds of tokens."""
 
 
+def chunk_tokens(vocabulary_size: int, *, on_gpu: bool) -> int:
+    """Return the number of tokens whose logits exist at the same time."""
+    return max(1, (LOGIT_BYTES_ON_GPU if on_gpu else LOGIT_BYTES) // (4 * vocabulary_size))
+
+
 def chunks(hidden_ND: Tensor, vocabulary_size: int) -> Iterator[slice]:
     """Yield the chunks of tokens whose logits exist at the same time."""
-    most = LOGIT_BYTES if hidden_ND.device.type == "cpu" else LOGIT_BYTES_ON_GPU
-    width = max(1, most // (4 * vocabulary_size))
+    width = chunk_tokens(vocabulary_size, on_gpu=hidden_ND.device.type != "cpu")
     for first in range(0, len(hidden_ND), width):
         yield slice(first, min(first + width, len(hidden_ND)))
 

@@ -36,7 +36,7 @@ from tasks.model.shards import collected, to_fp32
 from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
-from tasks.onpolicy.settings import LoopSettings, Normalization
+from tasks.onpolicy.settings import LoopSettings, Normalization, microbatch_tokens_on
 from tasks.onpolicy.step_metrics import Report
 from tasks.onpolicy.step_plan import (
     Microbatch,
@@ -293,4 +293,4 @@ def _backward_head(
 
 def default_microbatch(device: torch.device) -> int:
     """Return the tokens of a microbatch, padding included, where the settings name none."""
-    return 2048 if device.type == "cpu" else 8192
+    return microbatch_tokens_on(on_gpu=device.type != "cpu")

@@ -143,6 +143,11 @@ class LoopSettings(BaseModel):
         return sorted({*range(every, self.num_steps + 1, every), self.num_steps})
 
 
+def microbatch_tokens_on(*, on_gpu: bool) -> int:
+    """Return the tokens of a microbatch, padding included, where the settings name none."""
+    return 8192 if on_gpu else 2048
+
+
 class Reaction(StrEnum):
     """What a monitor does when its threshold is exceeded."""
 
@@ -217,6 +222,14 @@ class Workload(BaseModel):
     """Maximum tokens of a response."""
     has_outcome: bool
     """Whether the outcome reward is a source beside the teachers."""
+    has_reference: bool = False
+    """Whether the initial student is a source beside the teachers."""
+    teachers_on_device: bool = False
+    """Whether all teachers stay on the device, and not one at a time."""
+    teachers_in_host_memory: bool = False
+    """Whether idle teachers are kept in host memory, pinned."""
+    samples_here: bool = True
+    """Whether the trainer's own model samples, and not a server."""
     merged_controls: int = Field(default=0, ge=0)
     """Number of merges that are stored beside the student."""
     trained_controls: int = Field(default=0, ge=0)

@@ -34,6 +34,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "infra" / "resources"
 Quantity = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
 """A size as Kubernetes writes it, in binary units."""
 
+_UNITS = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 _FLAVOR_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _THREADS_BEFORE: ContextVar[int] = ContextVar("threads_before", default=0)
 
@@ -153,6 +154,11 @@ class Flavor(BaseModel):
                     "several",
                 )
         return self
+
+
+def in_bytes(quantity: Quantity) -> int:
+    """Return a size in bytes."""
+    return int(quantity[:-2]) * _UNITS[quantity[-2:]]
 
 
 def chosen_flavor() -> Flavor | None:

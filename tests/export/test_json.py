@@ -52,6 +52,7 @@ ASKED = {
     "lineage reindex": [],
     "trust show": [],
     "doctor": [],
+    "estimate": ["--student", "student@1", "--teachers", "math@1,code@1"],
     "recipe list": [],
 }
 ACT = {

@@ -1,15 +1,29 @@
 """A consolidation that the disk cannot hold is refused before anything is measured or trained."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
 
-from tasks.gate.forecast import Forecast, Machine, refuse_small_disk
+from tasks.gate.forecast import (
+    Forecast,
+    refuse_small_disk,
+    refuse_what_cannot_run,
+)
+from tasks.gate.machine import Machine
 from tests.gate.test_plan_page import plan_of
+from tests.support.estimates import fit
 from tests.support.refused import refused
 
-COST = Forecast(1, 1, 1.0, 1.0, Machine("a machine", 0, 1.0, "a guess"), memory=1, storage=1000)
+COST = Forecast(
+    parameters=1,
+    teacher_parameters=1,
+    tokens_per_step=1.0,
+    operations=1.0,
+    machine=Machine("a machine", 0, "", 1.0, "a guess"),
+    fit=fit(1),
+    storage=1000,
+)
 
 
 @dataclass
@@ -63,3 +77,14 @@ def test_a_finished_round_of_these_teachers_is_stored_already(finished):
     else:
         with refused("disk-too-small"):
             check(0, found, plan)
+
+
+def test_a_round_that_fits_no_memory_is_refused_before_it_is_trained():
+    fits = replace(COST, fit=fit(1 << 40), storage=0)
+    refuse_what_cannot_run(runner("s3://bucket/prefix"), plan_of(), fits)
+    with refused("memory-too-small", "a flavor"):
+        refuse_what_cannot_run(runner("s3://bucket/prefix"), plan_of(), COST)
+    refuse_what_cannot_run(runner("s3://bucket/prefix", only_finds=True), plan_of(), COST)
+    plan = plan_of()
+    taken = [plan.student.digest, *(teacher.checkpoint.digest for teacher in plan.teachers)]
+    refuse_what_cannot_run(runner("s3://bucket/prefix", one=(taken, True)), plan, COST)

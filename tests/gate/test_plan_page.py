@@ -8,7 +8,8 @@ from lineage.artifacts import Artifact
 from lineage.compatibility.checks import Finding
 from tasks.contracts.conditions import ReleaseConditions
 from tasks.contracts.handover import Gated, Plan, PlannedTeacher, Remedy, TeacherVerdict, Verdict
-from tasks.gate.forecast import Forecast, Machine, Probing, forecast, num_parameters
+from tasks.gate.forecast import Forecast, Probing, forecast, num_parameters
+from tasks.gate.machine import Machine
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
 from tasks.gate.plan_page import plan_page, plan_text, summary_of
@@ -18,6 +19,7 @@ from tasks.rollout.environment import Message, Prompt
 from tasks.rollout.prompts import write_prompts
 from tests.gate.test_plan import Faculty
 from tests.support.climbs import CLIMB
+from tests.support.estimates import fit
 from tests.support.mirrors import MemoryMirror
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -58,8 +60,8 @@ COST = Forecast(
     teacher_parameters=2_000_000,
     tokens_per_step=1000,
     operations=7.2e15,
-    machine=Machine("8 x nvidia-h200", 8, 1e12, "a guess"),
-    memory=3 << 30,
+    machine=Machine("8 x nvidia-h200", 8, "", 1e12, "a guess"),
+    fit=fit(3 << 30, num_ranks=8),
     storage=1 << 29,
 )
 
@@ -71,7 +73,8 @@ def test_time_is_operations_over_speed_and_gpu_hours_count_every_gpu():
     # 7.2e15 / 1e12 = 7200 s = 2 h, on 8 GPUs 16 GPU-hours.
     lines = dict(COST.lines())
     assert lines["time"] == "about 2h 00m of MOPD on 8 x nvidia-h200: 16.0 GPU-hours"
-    assert lines["memory"] == "3.00 GiB beside activations"
+    assert "on each of 8 ranks" in lines["memory"]
+    assert lines["memory"].endswith("of 3.00 GiB")
     assert lines["controls"] == "none to train"
     with_two = dict(replace(COST, trained_controls=2).lines())
     assert with_two["controls"].endswith("about 4h 00m more")
@@ -162,7 +165,7 @@ def test_the_gates_cost_is_what_it_plays_and_reads(runner, plan):
 
 
 def test_the_gates_cost_is_printed():
-    machine = Machine("8 x nvidia-h200", 8, 1e12, "a guess")
+    machine = Machine("8 x nvidia-h200", 8, "", 1e12, "a guess")
     probe = Probing(64, 4, 10, 9e13, machine)
     lines = dict(replace(COST, probe=probe).lines())
     assert lines["gate"] == (
@@ -177,6 +180,9 @@ def test_a_flavors_gpus_are_those_of_its_declaration(runner, plan, monkeypatch):
     # 8 GPUs of 989e12 operations a second, 30 % of them.
     assert told.machine.gpus == 8
     assert told.machine.operations_per_second == pytest.approx(8 * 989e12 * 0.3)
+    assert (told.fit.work.num_ranks, told.fit.limits.name) == (8, "h200")
+    assert told.seconds == pytest.approx(120 * told.step.total)
+    assert "sampling" in dict(told.lines())["time"]
 
 
 @pytest.mark.parametrize("done", [Remedy.NONE, Remedy.WARM_UP])

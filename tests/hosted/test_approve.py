@@ -21,10 +21,12 @@ from tasks.contracts.handover import (
     Verdict,
 )
 from tasks.contracts.review import record_approval
-from tasks.gate.forecast import Forecast, Machine
+from tasks.gate.forecast import Forecast
+from tasks.gate.machine import Machine
 from tasks.gate.plan_page import summary_of
 from tests.hosted.test_failure_records import made, quick_runner
 from tests.support.admin import serving
+from tests.support.estimates import fit
 from workflows.cli import main
 
 pytestmark = pytest.mark.usefixtures("tracked_home")  # which the command shows its record in
@@ -35,8 +37,8 @@ COST = Forecast(
     teacher_parameters=1,
     tokens_per_step=1.0,
     operations=120.0,
-    machine=Machine(name="a cpu", gpus=0, operations_per_second=2.0, known_by="a test"),
-    memory=0,
+    machine=Machine(name="a cpu", gpus=0, gpu="", operations_per_second=2.0, known_by="a test"),
+    fit=fit(1 << 30),
     storage=0,
 )
 

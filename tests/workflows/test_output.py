@@ -71,6 +71,10 @@ QUESTIONS = {
     "trust endorse": (["--reason", TEXT],),
     "plans": ([],),
     "doctor": ([],),
+    "estimate": (
+        ["--student", "student@1", "--teachers", "math@1"],
+        ["--student", TEXT, "--teachers", "2"],
+    ),
 }
 SPEAK_FOR_THEMSELVES = {
     *("demo", "run foundation", "register", "teacher new", "teacher lock", "teacher keygen"),

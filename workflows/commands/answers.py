@@ -106,6 +106,53 @@ class Compared(Frozen):
     """Domains that cannot be compared prompt by prompt, and why."""
 
 
+class EstimatedPhase(Frozen):
+    """One phase of a step on a rank."""
+
+    name: str
+    bytes: int
+    parts: dict[str, int]
+    """Bytes by what holds them."""
+
+
+class LayoutAnswer(Frozen):
+    """A round on one number of ranks."""
+
+    ranks: int
+    nodes: int
+    missing: list[str]
+    """What does not fit; empty where all does."""
+    device_bytes: int
+    """Bytes of a rank in its largest phase."""
+    device_limit_bytes: int
+    phases: list[EstimatedPhase]
+    host_bytes: int
+    """Bytes of the first node's host in its largest moment."""
+    host_limit_bytes: int
+    ledger_bytes: int
+    """Bytes of one round's ledger."""
+    stored_bytes: int
+    """Bytes of ledgers, students, controls and a training state."""
+    received_bytes_a_step: int
+    """Bytes that a rank receives from the others in a step."""
+    seconds_a_step: dict[str, float]
+    """Seconds of sampling, learning and network; empty for a flavor without GPUs."""
+    seconds: float | None
+    """Seconds of all rounds; null for a flavor without GPUs."""
+
+
+class EstimateAnswer(Frozen):
+    """``provost estimate``."""
+
+    student: str
+    parameters: int
+    teachers: int
+    flavor: str
+    layouts: list[LayoutAnswer]
+    refusal: str
+    """Why no layout fits, and the nearest one that does; "" where one fits."""
+
+
 class ListedKey(Frozen):
     """A key of a team."""
 
@@ -206,5 +253,6 @@ ANSWERS: dict[str, type[Frozen]] = {
     "recipe compare": RecipeCards,
     "trust show": Trust,
     "doctor": Checkup,
+    "estimate": EstimateAnswer,
 }
 """JSON document by command."""
