@@ -77,7 +77,12 @@ class Announced(StagedTeachers):
 class Unannounced(Announced):
     """A pool that is not told."""
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
+    def begin_step(
+        self,
+        step: int,
+        updates: Sequence[Sequence[ScoreRequest]],
+        again: Sequence[ScoreRequest] = (),
+    ) -> None:
         """Announce nothing."""
         self.pool.expect([])
 

@@ -5,6 +5,7 @@ Shapes: N response tokens of a microbatch, C of a chunk of it, D hidden size, V 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from pydantic import JsonValue
 from torch import Tensor
@@ -112,7 +113,8 @@ class Distillation:
             [(m, _read_by(m, batch)) for batch in update for m in self._models(batch)]
             for update in updates
         ]
-        self._teachers.begin_step(step, requests)
+        read = [(batch.teacher, batch.teacher_tokens) for batch in chain(*updates)]
+        self._teachers.begin_step(step, requests, self._monitor.to_rescore(read))
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         """Run the bodies of the models that score a microbatch; return its loss per chunk."""

@@ -53,8 +53,16 @@ class FrozenModels(Protocol):
     def names(self) -> list[str]:
         """The models that are loaded, sorted."""
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
-        """Announce what each update of a step will score, in order, so that it is fetched ahead."""
+    def begin_step(
+        self,
+        step: int,
+        updates: Sequence[Sequence[ScoreRequest]],
+        again: Sequence[ScoreRequest] = (),
+    ) -> None:
+        """Announce what each update of a step will score, in order, so that it is fetched ahead.
+
+        What ``rescore`` will compute is announced in ``again``.
+        """
 
     def hidden(self, model: str, tokens: TokenBatch) -> Tensor:
         """Return the last hidden states [N, D] before the chosen tokens."""

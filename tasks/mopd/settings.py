@@ -59,6 +59,9 @@ class TeacherPlacement(StrEnum):
     """Host memory, pinned for a CUDA device; one teacher at a time is on the device."""
     DISK = "disk"
     """Checkpoint files, memory-mapped while in use; one teacher at a time is on the device."""
+    SHARDED = "sharded"
+    """Checkpoint files as well, and each of several ranks holds its shard of one teacher at a time.
+    A teacher may be larger than a device. On one rank it is the same as disk."""
 
 
 class Balance(StrEnum):

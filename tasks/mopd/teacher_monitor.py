@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tasks.model.log_probs import TokenBatch
-from tasks.mopd.round_models import FrozenModels
+from tasks.mopd.round_models import FrozenModels, ScoreRequest
 from tasks.platform.ranks import exchange_json, sum_over_ranks
 
 _TOKENS = 64
@@ -37,6 +37,13 @@ class TeacherMonitor:
         self._unsteady, self._overlaps = {}, {}
         due = step % self._every == 1 or self._every == 1
         self._to_recheck = set(self._names) if due else set()
+
+    def to_rescore(self, requests: Iterable[ScoreRequest]) -> list[ScoreRequest]:
+        """Return what ``recheck`` will score again in this step, given all that is scored."""
+        first = dict(reversed([*requests]))
+        due = [name for name in self._names if name in self._to_recheck and name in first]
+        earlier = [(name, self._first[name][0]) for name in due if name in self._first]
+        return [(name, first[name]) for name in due] + earlier
 
     @torch.no_grad()
     def recheck(self, teacher: str, tokens: TokenBatch, hidden_ND: Tensor) -> None:

@@ -24,7 +24,7 @@ from tasks.mopd.round_models import (
     check_tokens,
     precursor_name,
 )
-from tasks.mopd.settings import RoundSettings
+from tasks.mopd.settings import RoundSettings, TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import (
     CheckpointFiles,
     CheckpointFolder,
@@ -33,9 +33,10 @@ from tasks.mopd.teacher_pool.checkpoint import (
 )
 from tasks.mopd.teacher_pool.hidden_cache import HiddenCache
 from tasks.mopd.teacher_pool.pool import PoolSettings, open_teachers
+from tasks.mopd.teacher_pool.sharded_pool import LockstepCache, open_sharded_teachers
 from tasks.onpolicy.ladder import earlier_rungs
 from tasks.onpolicy.student_files import ADAPTER
-from tasks.platform.ranks import rank_device
+from tasks.platform.ranks import num_ranks, rank_device
 
 
 class ResidentTeachers:
@@ -55,7 +56,12 @@ class ResidentTeachers:
         """The teachers by name, sorted."""
         return sorted(self._models)
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
+    def begin_step(
+        self,
+        step: int,
+        updates: Sequence[Sequence[ScoreRequest]],
+        again: Sequence[ScoreRequest] = (),
+    ) -> None:
         """Do nothing: all of them are loaded already."""
 
     @torch.no_grad()
@@ -100,12 +106,21 @@ class StagedTeachers:
         """Return which stage a step (counted from 1) belongs to, counted from 0."""
         return min(len(self._stages) - 1, (step - 1) * len(self._stages) // self._num_steps)
 
-    def begin_step(self, step: int, updates: Sequence[Sequence[ScoreRequest]]) -> None:
-        """Choose the step's rungs; with several inner updates, score all microbatches now."""
+    def begin_step(
+        self,
+        step: int,
+        updates: Sequence[Sequence[ScoreRequest]],
+        again: Sequence[ScoreRequest] = (),
+    ) -> None:
+        """Choose the step's rungs; with several inner updates, score all microbatches now.
+
+        Collective for sharded teachers, which score all microbatches now in any case.
+        """
         self._now = self._stages[self.stage_of(step)]
         requests = [(self._now[name], tokens) for update in updates for name, tokens in update]
-        if len(updates) > 1:
-            self._pool.score_ahead(requests)
+        if len(updates) > 1 or self._pool.makes_all_passes_first:
+            once_more = [(self._now[name], tokens) for name, tokens in again]
+            self._pool.score_ahead(requests, once_more)
         else:
             self._pool.expect([model for model, _ in requests])
 
@@ -156,16 +171,20 @@ def open_round_teachers(
     sources = [teacher_source(store, name, model) for name, model in models.items()]
     codes = {note.code for note in round_models.plan.notes}
     check_tokens(sources, student.tokenizer, any_template="other-template" in codes)
-    pool = open_teachers(
-        [split_lora(store, source, models[source.name]) for source in sources],
-        PoolSettings(
-            vocabulary_size=student.model.config.vocab_size,
-            temperature=settings.sampling.temperature,
-            device=rank_device(),
-            placement=settings.placement,
-        ),
+    split = [split_lora(store, source, models[source.name]) for source in sources]
+    pool = PoolSettings(
+        vocabulary_size=student.model.config.vocab_size,
+        temperature=settings.sampling.temperature,
+        device=rank_device(),
+        placement=settings.placement,
     )
-    return StagedTeachers(HiddenCache(pool), keys, settings.loop.num_steps)
+    return StagedTeachers(_opened(split, pool), keys, settings.loop.num_steps)
+
+
+def _opened(sources: Sequence[TeacherSource], settings: PoolSettings) -> HiddenCache:
+    if settings.placement is TeacherPlacement.SHARDED and num_ranks() > 1:
+        return LockstepCache(open_sharded_teachers(sources, settings))
+    return HiddenCache(open_teachers(sources, settings))
 
 
 def rung_at(teacher: PlannedTeacher, stage: int, num_stages: int) -> Artifact:

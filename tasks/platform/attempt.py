@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from lineage.errors import UnreachableError
+from lineage.errors import CodedError, UnreachableError
 
 _PASSING = frozenset(
     {
@@ -42,6 +42,10 @@ class InterruptedAttemptError(RuntimeError):
     """The machine is wanted back: the next attempt goes on from what is in the store."""
 
 
+class LostRankError(CodedError, RuntimeError):
+    """Another process of the run ended, or did not answer in time."""
+
+
 class TimeLimitError(RuntimeError):
     """The attempt ran past its time limit; another one would too."""
 
@@ -66,6 +70,8 @@ def may_pass(error: BaseException) -> bool:
 
 def _is_of_the_ranks(error: BaseException) -> bool:
     """Return whether the link between ranks broke: one of them was taken away, or the network."""
+    if isinstance(error, LostRankError):
+        return True
     distributed = sys.modules.get("torch.distributed")  # only who loaded torch can have this error
     broken = getattr(distributed, "DistError", None)
     return broken is not None and isinstance(error, broken)

@@ -9,18 +9,28 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from pydantic import JsonValue
 from torch import Tensor
 
+from tasks.platform.attempt import LostRankError
+
+LONGEST_WAIT = timedelta(minutes=30)
+"""Maximum wait of a rank for another one. The longest that is no fault is for the first rank, while
+it puts the states of a large student into the store."""
+
 
 @contextmanager
-def joined_ranks() -> Iterator[None]:
+def joined_ranks(longest_wait: timedelta = LONGEST_WAIT) -> Iterator[None]:
     """Join the other processes that a launcher has started; without a launcher stay alone.
 
     Inside another call of it nothing is to be done: several runs of one process join once.
+
+    Raises:
+        LostRankError: if another rank ends, or lets this one wait for longer than ``longest_wait``.
     """
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
@@ -28,12 +38,27 @@ def joined_ranks() -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         # Numbers that the host has go by gloo and wait for no kernel.
-        dist.init_process_group("cpu:gloo,cuda:nccl")
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=longest_wait)
     else:
-        dist.init_process_group("gloo")
-    yield
+        dist.init_process_group("gloo", timeout=longest_wait)
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_of_a_link(error):
+            raise
+        raise LostRankError(
+            "lost-rank",
+            f"rank {rank()} of {num_ranks()} lost another one, which ended or gave no answer "
+            f"within {longest_wait}: see what the other ranks say, and start the run again, which "
+            f"resumes from its last state ({error})",
+        ) from error
     # Not where something was raised: the launcher ends the others, which would be waited for.
     dist.destroy_process_group()
+
+
+def _is_of_a_link(error: RuntimeError) -> bool:
+    """Return whether a message between ranks failed; gloo's errors have no type of their own."""
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
 def num_ranks() -> int:

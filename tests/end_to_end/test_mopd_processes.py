@@ -14,6 +14,7 @@ from lineage.artifacts import Artifact, Rung
 from lineage.operations.gc import STATES
 from lineage.records.record import Records
 from lineage.store.store import FolderStore
+from tasks.mopd.settings import TeacherPlacement
 from tasks.onpolicy.settings import LoopSettings
 from tasks.rl.settings import RlSettings
 from tasks.rollout.settings import SamplingSettings
@@ -127,8 +128,13 @@ def alone(home_with_teachers, tmp_path_factory):
     return place.finish().run()
 
 
-def test_two_ranks_make_the_student_that_one_process_makes(home_with_teachers, tmp_path, alone):
-    place = Place(home_with_teachers, tmp_path / "place").finish(*LAUNCHER)
+@pytest.mark.parametrize("placement", ["disk", "sharded"])
+def test_two_ranks_make_the_student_that_one_process_makes(
+    home_with_teachers, tmp_path, alone, placement
+):
+    place = Place(home_with_teachers, tmp_path / "place")
+    place.tell(settings=SETTINGS.model_copy(update={"placement": TeacherPlacement(placement)}))
+    place.finish(*LAUNCHER)
     run = place.run()
     assert_same_change(run, alone, "student")
     assert place.run(rank=1).student == run.student

@@ -32,7 +32,7 @@ class Constant:
     def names(self):
         return sorted(self.log_probs)
 
-    def begin_step(self, step, updates):
+    def begin_step(self, step, updates, again=()):
         self.expected = [voice for update in updates for voice, _ in update]
 
     def rescore(self, teacher, tokens):

@@ -59,6 +59,27 @@ def test_the_overlap_is_the_share_of_the_teachers_likeliest_words():
     assert monitor.end_step() == {"top_16_overlap/m": 4 / 16}
 
 
+def test_what_will_be_scored_again_is_announced_when_a_step_begins():
+    class Listening(Constant):
+        def begin_step(self, step, updates, again=()):
+            super().begin_step(step, updates)
+            self.announced, self.rescored = [*again], []
+
+        def rescore(self, teacher, tokens):
+            self.rescored.append((teacher, tokens))
+            return super().rescore(teacher, tokens)
+
+    teachers = Listening(**TEACHERS)
+    told = objective(teachers=teachers)
+    told._monitor = TeacherMonitor(teachers, ["m", "c"], recheck_every=1)
+    for passes in (2, 4):  # then the tokens of the first step as well
+        losses(told, ROUND)
+        assert len(teachers.announced) == passes
+        assert {(t, id(tokens)) for t, tokens in teachers.announced} == {
+            (t, id(tokens)) for t, tokens in teachers.rescored
+        }
+
+
 def test_a_step_reports_overlap_share_and_dispersion_of_each_teacher():
     told = objective()
     losses(told, [of_domain("math", 1), of_domain("math", 2), of_domain("code", 1)])

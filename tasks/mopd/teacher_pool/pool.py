@@ -4,19 +4,20 @@ Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vo
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.files import refuse_non_finite
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.model.lora import LoraAdapter
 from tasks.mopd.settings import TeacherPlacement
+from tasks.mopd.teacher_pool.adapters import AdapterSwitch
 from tasks.mopd.teacher_pool.checkpoint import (
     CheckpointFiles,
     CheckpointFolder,
@@ -80,8 +81,7 @@ class TeacherPool:
         self._device, self._temperature = settings.device, settings.temperature
         self.counts, self.memory = counts, memory
         self._expected: deque[str] = deque()
-        self._adapted: PooledTeacher | None = None
-        self._handles: list[RemovableHandle] = []
+        self._adapters = AdapterSwitch(settings.device)
 
     @property
     def names(self) -> list[str]:
@@ -108,7 +108,7 @@ class TeacherPool:
         pooled = self._named(teacher)
         following, is_last = self._look_ahead(teacher)
         self._slot.load(pooled)
-        self._apply_adapter(pooled)
+        self._adapters.apply(pooled.adapter, pooled.template.model)
         if following is not None:
             self._slot.prefetch(following)
         hidden_ND = chosen_hidden(pooled.template.model, tokens.to(self._device))
@@ -124,7 +124,7 @@ class TeacherPool:
         """
         pooled = self._named(teacher)
         self._slot.load_head(pooled)
-        self._apply_adapter(pooled)
+        self._adapters.apply(pooled.adapter, pooled.template.model)
         return head_logits(pooled.template.model, hidden_CD, self._temperature)
 
     def _named(self, teacher: str) -> PooledTeacher:
@@ -145,17 +145,6 @@ class TeacherPool:
         others = [other for other in coming if other.digest != digest]
         return (others[0], coming[0] is others[0]) if others else (None, False)
 
-    def _apply_adapter(self, teacher: PooledTeacher) -> None:
-        """Apply the teacher's adapter, if it has one, and remove any other."""
-        if self._adapted is teacher:
-            return
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        if teacher.adapter is not None:
-            self._handles = teacher.adapter.apply_to(teacher.template.model, self._device)
-        self._adapted = teacher
-
 
 def open_teachers(sources: Sequence[TeacherSource], settings: PoolSettings) -> TeacherPool:
     """Return a pool of the teachers, all checked; equal checkpoints are opened once.
@@ -169,16 +158,23 @@ def open_teachers(sources: Sequence[TeacherSource], settings: PoolSettings) -> T
     opener = _Opener(settings)
     teachers = {}
     for source in sources:
-        try:
+        with naming(source.name):
             teachers[source.name] = opener.open(source)
-        except ValueError as error:
-            code = error.code if isinstance(error, RefusedError) else "unusable-model"
-            message = f"teacher {source.name!r} cannot be used: {error}"
-            raise RefusedError(code, message) from error
     counts = PoolCounts()
     distinct = list({id(teacher): teacher for teacher in teachers.values()}.values())
     slot = _slot(distinct, settings, counts)
     return TeacherPool(teachers, slot, settings, counts, _memory(distinct, settings))
+
+
+@contextmanager
+def naming(teacher: str) -> Iterator[None]:
+    """Name the teacher in whatever refuses it within the context."""
+    try:
+        yield
+    except ValueError as error:
+        code = error.code if isinstance(error, RefusedError) else "unusable-model"
+        message = f"teacher {teacher!r} cannot be used: {error}"
+        raise RefusedError(code, message) from error
 
 
 class _Opener:
@@ -211,13 +207,14 @@ class _Opener:
     def _checkpoint(self, source: CheckpointFolder) -> CheckpointFiles:
         if source.digest not in self._checkpoints:
             checkpoint = CheckpointFiles(source.folder)
-            _check_vocabulary(checkpoint, self._settings.vocabulary_size)
+            check_vocabulary(checkpoint, self._settings.vocabulary_size)
             refuse_non_finite(checkpoint.tensors())
             self._checkpoints[source.digest] = checkpoint
         return self._checkpoints[source.digest]
 
 
-def _check_vocabulary(checkpoint: CheckpointFiles, expected: int) -> None:
+def check_vocabulary(checkpoint: CheckpointFiles, expected: int) -> None:
+    """Raise RefusedError for a teacher with another vocabulary size than the student's."""
     inner = checkpoint.config.get("text_config")
     config = inner if isinstance(inner, dict) else checkpoint.config
     entries = config.get("vocab_size")
@@ -233,7 +230,7 @@ def _slot(
     teachers: Sequence[PooledTeacher], settings: PoolSettings, counts: PoolCounts
 ) -> DeviceSlot:
     device, placement = settings.device, settings.placement
-    if placement is TeacherPlacement.DISK:
+    if placement in (TeacherPlacement.DISK, TeacherPlacement.SHARDED):  # alone a shard is all
         weight_source: WeightSource = FileWeights()
     elif placement is TeacherPlacement.RESIDENT or device.type == "cpu":
         return ViewSlot(MemoryWeights(teachers, partial(_on, device=device)), counts)
@@ -259,7 +256,7 @@ def _memory(teachers: Sequence[PooledTeacher], settings: PoolSettings) -> PoolMe
             return PoolMemory(device=total, pinned=0, mapped=0)
         case TeacherPlacement.HOST:
             return PoolMemory(total, 0, 0) if on_cpu else PoolMemory(largest + load_head, total, 0)
-        case TeacherPlacement.DISK:
+        case TeacherPlacement.DISK | TeacherPlacement.SHARDED:
             in_parts = any(not teacher.template.maps_files for teacher in teachers)
             copied = largest if in_parts else 0
             return PoolMemory(copied if on_cpu else largest + load_head, 0, largest)

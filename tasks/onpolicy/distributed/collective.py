@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation
+from tasks.contracts.refusal import RefusedError
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.platform.measurements import Measurements
 from tasks.platform.ranks import agreed, exchange, num_ranks, rank
@@ -23,7 +24,12 @@ class DistributedStepRunner(StepRunner):
     """A step runner for any number of ranks: each of its calls is collective."""
 
     def find(self, derivation: Derivation) -> Artifact | None:
-        """Return what the first rank finds, so that all ranks agree even if the store changes."""
+        """Return what the first rank finds, so that all ranks agree even if the store changes.
+
+        Raises:
+            RefusedError: if ranks look for different results: their settings or code differ.
+        """
+        refuse_different("derivations", derivation.digest())
         return _agreed(super().find(derivation) if rank() == 0 else None)
 
     @contextmanager
@@ -53,6 +59,17 @@ class DistributedStepRunner(StepRunner):
         stored = _agreed(artifact)
         assert stored is not None
         return stored
+
+
+def refuse_different(what: str, value: str) -> None:
+    """Raise RefusedError if ranks have different values, which must be the same. Collective."""
+    values = exchange(value)
+    if len(set(values)) > 1:
+        raise RefusedError(
+            "ranks-differ",
+            f"the ranks of this run have different {what} ({', '.join(values)}), so they would not "
+            "train one student: start all of them with the same plan, settings, seed and code",
+        )
 
 
 def _agreed(artifact: Artifact | None) -> Artifact | None:

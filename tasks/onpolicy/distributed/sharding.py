@@ -11,7 +11,7 @@ summed over chunks in fp32, separately for each source, and each sum goes to the
 reduce-scatter. A head that is tied to the embedding stays a parameter of the body: both uses add
 their gradients to the same shard.
 
-Teachers are not sharded: every rank holds its own copy of the one that scores.
+Teachers are sharded by ``tasks.mopd.teacher_pool.sharded``, or whole on every rank.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,0 +1,277 @@
+"""The pool of teachers larger than a rank, scored by name as those of ``TeacherPool`` are.
+
+Every pass through a body needs all ranks, in the same order. ``LockstepCache`` makes all passes of
+a step when it begins, so that later no rank waits for another because of a teacher.
+
+Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vocabulary.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from tasks.model.files import refuse_non_finite
+from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, refuse_other_logits
+from tasks.model.lora import LoraAdapter
+from tasks.mopd.teacher_pool.adapters import AdapterSwitch
+from tasks.mopd.teacher_pool.checkpoint import (
+    CheckpointFiles,
+    CheckpointFolder,
+    TeacherSource,
+    check_binding,
+)
+from tasks.mopd.teacher_pool.device import PoolCounts
+from tasks.mopd.teacher_pool.hidden_cache import HiddenCache, ScoreRequest, batch_key, to_host
+from tasks.mopd.teacher_pool.pool import PoolSettings, check_vocabulary, naming
+from tasks.mopd.teacher_pool.sharded import ShardedModule
+from tasks.onpolicy.step_plan import idle_tokens
+from tasks.platform.ranks import exchange_json, num_ranks, rank
+
+
+@dataclass(frozen=True)
+class ShardedTeacher:
+    """An opened teacher: its weights, its module and its adapter."""
+
+    digest: str
+    """Digest of the full weights; teachers with the same digest share them."""
+    checkpoint: CheckpointFiles
+    module: ShardedModule
+    adapter: LoraAdapter | None = None
+
+
+class ShardedPool:
+    """Teachers by name, of which the ranks together hold one."""
+
+    def __init__(self, teachers: Mapping[str, ShardedTeacher], settings: PoolSettings) -> None:
+        """Take opened teachers; ``open_sharded_teachers`` makes them."""
+        self._teachers = dict(teachers)
+        self._device, self._temperature = settings.device, settings.temperature
+        self.counts = PoolCounts()
+        self._adapters = AdapterSwitch(settings.device)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
+        self._expected: deque[str] = deque()
+        self._ahead: tuple[str, Future[None] | None] = "", None
+        self._body: ShardedTeacher | None = None
+        self._head: ShardedTeacher | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The teachers in the pool, sorted."""
+        return sorted(self._teachers)
+
+    @property
+    def order(self) -> list[str]:
+        """The teachers in the order in which the fewest weights are loaded."""
+        return sorted(self._teachers, key=lambda name: (self._teachers[name].digest, name))
+
+    def hidden_bytes(self, teacher: str) -> int:
+        """Return the bytes of one token's hidden state."""
+        return self._named(teacher).module.hidden_bytes
+
+    def expect(self, teachers: Sequence[str]) -> None:
+        """Announce the coming calls of ``hidden``, so that the next teacher's files are read."""
+        self._expected = deque(teachers)
+
+    @torch.no_grad()
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the teacher's last hidden states [N, D] before the chosen tokens. Collective."""
+        sharded = self._named(teacher)
+        self._load_body(sharded)
+        self._adapters.apply(sharded.adapter, sharded.module.model)
+        self._read_ahead(teacher)
+        return chosen_hidden(sharded.module.model, tokens.to(self._device))
+
+    @torch.no_grad()
+    def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
+        """Return the teacher's logits [C, V] of some of its hidden states, in fp32.
+
+        They are divided by the sampling temperature. No other rank is needed.
+        """
+        sharded = self._named(teacher)
+        self._load_head(sharded)
+        self._adapters.apply(sharded.adapter, sharded.module.model)
+        return head_logits(sharded.module.model, hidden_CD, self._temperature)
+
+    def check_logits(self) -> None:
+        """Refuse an architecture that lacks weights or has unknown logits. Collective.
+
+        One teacher of each is loaded: checkpoints of an architecture have the same tensors.
+        """
+        for name, teacher in {id(t.module): (n, t) for n, t in self._teachers.items()}.values():
+            with naming(name):
+                self._load_body(teacher)
+                self._load_head(teacher)
+                refuse_other_logits(teacher.module.model)
+
+    def _named(self, teacher: str) -> ShardedTeacher:
+        try:
+            return self._teachers[teacher]
+        except KeyError:
+            raise KeyError(
+                f"the pool has no teacher {teacher!r} (it has {self.names}), and does not replace "
+                "it by another: correct the name"
+            ) from None
+
+    def _load_body(self, teacher: ShardedTeacher) -> None:
+        """Overwrite the shards; those of another architecture are freed first."""
+        if self._body is not None and self._body.digest == teacher.digest:
+            return
+        if self._body is not None and self._body.module is not teacher.module:
+            self._body.module.free_body()
+        self._body = None  # a load that fails halfway leaves no teacher
+        digest, advice = self._ahead
+        self.counts.loads += 1
+        self.counts.prefetch_hits += digest == teacher.digest and bool(advice and advice.done())
+        started = perf_counter()
+        self.counts.bytes_read += teacher.module.load_body(teacher.checkpoint)
+        self.counts.seconds_waited += perf_counter() - started
+        self._body = teacher
+
+    def _load_head(self, teacher: ShardedTeacher) -> None:
+        if self._head is not None and self._head.digest == teacher.digest:
+            return
+        if self._head is not None and self._head.module is not teacher.module:
+            self._head.module.free_head()
+        teacher.module.load_head(teacher.checkpoint)
+        self._head = teacher
+
+    def _read_ahead(self, teacher: str) -> None:
+        """Let the kernel read the files of the teacher that is needed next."""
+        while self._expected and self._expected[0] == teacher:
+            self._expected.popleft()
+        following = self._teachers[self._expected[0]] if self._expected else None
+        if following is not None and following.digest not in (self._ahead[0], self._digest_now):
+            read = self._reader.submit(following.checkpoint.read_ahead)
+            self._ahead = following.digest, read
+
+    @property
+    def _digest_now(self) -> str:
+        return self._body.digest if self._body is not None else ""
+
+
+class LockstepCache(HiddenCache):
+    """Hidden states of sharded teachers: all passes of a step are made when it begins.
+
+    Then each rank reads its own states and needs no other. A rank with fewer microbatches of a
+    teacher than another, or with none, joins the other's passes with two tokens.
+    """
+
+    makes_all_passes_first = True
+
+    def __init__(self, pool: ShardedPool) -> None:
+        """Take the pool; the cache is empty."""
+        super().__init__(pool)
+        self._order = pool.order
+        self._idle = idle_tokens(pad_id=0)  # any id: no one reads the states
+        self._again: dict[tuple[str, bytes], Tensor] = {}
+
+    def score_ahead(
+        self, requests: Sequence[ScoreRequest], again: Sequence[ScoreRequest] = ()
+    ) -> None:
+        """Drop the last step's states, and make all passes of this step. Collective.
+
+        Args:
+            requests: What this rank will read, each a teacher and a microbatch.
+            again: What it will have scored once more, to compare.
+        """
+        self._kept.clear()
+        self._again.clear()
+        mine = [(*request, False) for request in requests] + [(*one, True) for one in again]
+        by_teacher = {
+            name: [(tokens, is_again) for teacher, tokens, is_again in mine if teacher == name]
+            for name in self._order
+        }
+        turns = list(_turns({name: len(passes) for name, passes in by_teacher.items()}))
+        self._pool.expect([teacher for teacher, _ in turns])
+        for teacher, place in turns:
+            passes = by_teacher[teacher]
+            if place >= len(passes):
+                self._pool.hidden(teacher, self._idle)
+                continue
+            tokens, is_again = passes[place]
+            states = self._again if is_again else self._kept
+            states[teacher, batch_key(tokens)] = to_host(self._pool.hidden(teacher, tokens))
+
+    def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the states [N, D] on the device of ``tokens``."""
+        return self._read(self._kept, teacher, tokens)
+
+    def anew(self, teacher: str, tokens: TokenBatch) -> Tensor:
+        """Return the states of the second pass."""
+        return self._read(self._again, teacher, tokens)
+
+    def _read(
+        self, states: Mapping[tuple[str, bytes], Tensor], teacher: str, tokens: TokenBatch
+    ) -> Tensor:
+        found_ND = states.get((teacher, batch_key(tokens)))
+        if found_ND is None:
+            raise RuntimeError(
+                f"teacher {teacher!r} has no hidden states of a microbatch that was not announced "
+                "when the step began, and other ranks would wait for a pass of it: announce it"
+            )
+        self.hits += 1
+        return found_ND.to(tokens.ids_BS.device, non_blocking=True)
+
+
+def _turns(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Yield teacher and place of every pass that any rank makes, in this order. Collective."""
+    of_ranks = exchange_json(dict(counts))
+    for teacher in counts:
+        most = max(int(str(of_rank[teacher])) for of_rank in of_ranks if isinstance(of_rank, dict))
+        yield from ((teacher, place) for place in range(most))
+
+
+def open_sharded_teachers(sources: Sequence[TeacherSource], settings: PoolSettings) -> ShardedPool:
+    """Return a pool of the teachers, all checked; equal checkpoints are opened once. Collective.
+
+    Each rank looks at its share of the weights for NaN and infinity.
+
+    Raises:
+        ValueError: as ``open_teachers``, or for an architecture that cannot be sharded.
+    """
+    check_binding(sources)
+    opener = _ShardedOpener(settings)
+    teachers = {}
+    for source in sources:
+        with naming(source.name):
+            teachers[source.name] = opener.open(source)
+    pool = ShardedPool(teachers, settings)
+    pool.check_logits()
+    return pool
+
+
+class _ShardedOpener:
+    """Opens each checkpoint and each architecture once."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._checkpoints: dict[str, CheckpointFiles] = {}
+        self._modules: dict[str, ShardedModule] = {}
+
+    def open(self, source: TeacherSource) -> ShardedTeacher:
+        checkpoint = self._checkpoint(source.weights)
+        module = self._modules.get(checkpoint.architecture)
+        if module is None:
+            module = ShardedModule(checkpoint, self._settings.device)
+            self._modules[checkpoint.architecture] = module
+        adapter = None
+        if source.base is not None:
+            adapter = LoraAdapter(source.folder)
+            adapter.check_fits(module.model)
+        return ShardedTeacher(source.weights.digest, checkpoint, module, adapter)
+
+    def _checkpoint(self, source: CheckpointFolder) -> CheckpointFiles:
+        if source.digest not in self._checkpoints:
+            checkpoint = CheckpointFiles(source.folder)
+            check_vocabulary(checkpoint, self._settings.vocabulary_size)
+            tensors = checkpoint.tensors()
+            refuse_non_finite(
+                {name: tensors[name] for name in sorted(tensors)[rank() :: num_ranks()]}
+            )
+            self._checkpoints[source.digest] = checkpoint
+        return self._checkpoints[source.digest]
