@@ -39,8 +39,8 @@ REASONING = ("add", "sort", "form")
 """ours: the testbed's domains with one turn and a grade; the source has math, code, STEM, logic."""
 THINKS = FormatTerm(name="format", pattern=r"<think>.*</think>.+", domains=["add", "sort"])
 ACCURACY = GradeTerm(name="accuracy", domains=[*REASONING])
-# stated: share of words of the language (3.2.1); ours: lower case is one, and in sort it varies
-LANGUAGE = LanguageTerm(name="language", word=r"[^A-Z]+", domains=["sort"])
+# stated: share of words of the language (3.2.1); ours: lower case is one, in sort, and its weight
+LANGUAGE = LanguageTerm(name="language", word=r"[^A-Z]+", domains=["sort"], weight=0.1)
 LONG = SamplingSettings(max_new_tokens=110)
 COLD = {"cold": DemonstrationRule(keep=Keep.CORRECT, per_prompt=1)}  # stated: right; ours: one
 SOURCES = TraceSettings(
@@ -89,8 +89,8 @@ def _rl(loop: LoopSettings, size: tuple[int, int], tokens: int, last: int) -> di
 TINY = RecipeNumbers(
     scale=Scale.TINY,
     # ours: lengths, sizes and rates of the testbed
-    rl=_rl(LoopSettings(num_steps=30, learning_rate=5e-4, rung_every=10), (4, 8), 110, last=22),
-    sft={"dev1": _sft(40, 32, 5e-4), **dict.fromkeys(("dev3", "distilled"), _sft(100, 32, 1e-3))},
+    rl=_rl(LoopSettings(num_steps=30, learning_rate=3e-4, rung_every=10), (4, 8), 110, last=22),
+    sft={"dev1": _sft(40, 32, 5e-4), "dev3": _sft(100, 32, 1e-3), "distilled": _sft(400, 32, 2e-3)},
     responses={
         name: ResponseSettings(samples_per_prompt=4, num_prompts=150, sampling=LONG)
         for name in ("cold", "accepted", "pairs")

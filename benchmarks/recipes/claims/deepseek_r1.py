@@ -13,3 +13,8 @@ CLAIMS = [
     # not checked: the rate of mixed language, which is no score of a domain; RL of the smaller
     # model at equal computation, and preference rewards from the first step, which are other runs
 ]
+CHANGED = (
+    "the language reward weighs 0.1 (in sort it rewarded words that the answer may not have), "
+    "the RL stages' rate is 3e-4 instead of 5e-4, and the smaller model learns for 400 steps "
+    "instead of 100"
+)
