@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
-from benchmarks.real.table import climbs, students
+from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import recipe_attempts, recipe_claims, recipes
 from benchmarks.testbed.tables import testbed, testbed_modes
 from tasks.ledger.estimate import RunSize, estimate
@@ -229,6 +229,11 @@ def proof_students() -> str:
     return students(_Proof())
 
 
+def proof_merges() -> str:
+    """Return the mean over teams of each method, and how far MOPD is from off-policy SFT."""
+    return merges(_Proof())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
     "faults": faults,
@@ -238,6 +243,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "testbed_modes": testbed_modes,
     "proof_climbs": proof_climbs,
     "proof_students": proof_students,
+    "proof_merges": proof_merges,
     "recipes": recipes,
     "recipe_claims": recipe_claims,
     "recipe_attempts": recipe_attempts,

@@ -11,7 +11,14 @@ from benchmarks.real.steps import MissingStepError, order
 from tasks.evaluate.plot import write_plot
 from tasks.evaluate.scorecard import Scorecard
 
-METHODS = ("fork_point", "teacher", "student", OFF_POLICY, "parameter_average", "task_arithmetic")
+METHODS = {
+    "fork_point": "fork point",
+    "teacher": "teacher",
+    "student": "student (MOPD)",
+    OFF_POLICY: "off-policy SFT",
+    "parameter_average": "parameter average",
+    "task_arithmetic": "task arithmetic",
+}
 
 
 class Rows(Protocol):
@@ -48,17 +55,25 @@ def climbs(rows: Rows) -> str:
 
 
 def students(rows: Rows) -> str:
-    """Return each seed's student by team, beside teacher and merges, as its merge scored them."""
+    """Return each seed's student by team, beside the control of equal time, teacher and merges.
+
+    The control has a dash where its seed is not scored yet.
+    """
     names = ("fork_point", "teacher", "parameter_average", "task_arithmetic")
-    lines = []
+    cards, lines = _cards(rows), []
     for seed in SEEDS:
         row = rows.row(f"merge_{seed}")
         for each in row["figures"]["scores"] if row else ():
-            student = f"{each['value']:.2f} [{each['low']:.2f}, {each['high']:.2f}]"
+            control = cards[seed][each["what"]][OFF_POLICY] if seed in cards else None
+            student = {**each, "mean": each["value"]}
             others = (f"{each['against'][name]:.2f}" for name in names)
-            lines.append([str(seed), each["what"], student, *others])
-    heads = ("seed", "team", "student (MOPD)", *(name.replace("_", " ") for name in names))
-    return table(heads, lines) if lines else ""
+            lines.append([str(seed), each["what"], _ends(student), _ends(control), *others])
+    heads = ("student (MOPD)", "off-policy SFT", *(name.replace("_", " ") for name in names))
+    return table(("seed", "team", *heads), lines) if lines else ""
+
+
+def _ends(score: Mapping[str, float] | None) -> str:
+    return f"{score['mean']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" if score else "-"
 
 
 def merges(rows: Rows) -> str:
@@ -68,12 +83,13 @@ def merges(rows: Rows) -> str:
         return ""
     heads = ("method", *(f"seed {seed}" for seed in cards), "mean")
     lines = [
-        _line(name, [card["overall"][name]["mean"] for card in cards.values()]) for name in METHODS
+        _line(shown, [card["overall"][name]["mean"] for card in cards.values()])
+        for name, shown in METHODS.items()
     ]
     ahead = [card["paired"]["overall"][OFF_POLICY] for card in cards.values()]
     shown = [f"{each['mean']:.3f} ({each['low']:.3f} to {each['high']:.3f})" for each in ahead]
     mean = sum(each["mean"] for each in ahead) / len(ahead)
-    return table(heads, [*lines, ["student minus off_policy, 95 %", *shown, f"{mean:.3f}"]])
+    return table(heads, [*lines, ["student less off-policy SFT, 95 %", *shown, f"{mean:.3f}"]])
 
 
 def draw(rows: Rows, path: Path) -> None:

@@ -11,7 +11,7 @@ from benchmarks.real.bench import Bench, UnfinishedStepError
 from benchmarks.real.metered import REST, Meter, added
 from benchmarks.real.settings import OFF_POLICY_PROMPTS, SFT, TEAMS, domain
 from benchmarks.real.steps import MissingStepError, equal_steps, order, training_seconds
-from benchmarks.real.table import as_table, climbs, draw, merges
+from benchmarks.real.table import as_table, climbs, draw, merges, students
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.scores import Outcomes, PromptOutcome, ScorecardSettings
 from workflows.commands.faculty import team_module
@@ -116,7 +116,7 @@ def test_the_table_shows_each_seed_their_mean_and_what_the_student_is_ahead():
     rows = Given(scorecard_0=measured(0.4, 0.2), scorecard_2=measured(0.5, 0.25))
     lines = merges(rows).splitlines()
     assert lines[0] == "| method | seed 0 | seed 2 | mean |"
-    assert lines[4] == "| student | 0.400 | 0.500 | 0.450 |"
+    assert lines[4] == "| student (MOPD) | 0.400 | 0.500 | 0.450 |"
     # 0.4 - 0.2 and 0.5 - 0.25, each with its interval, and (0.2 + 0.25) / 2
     ahead = [cell.strip() for cell in lines[-1].split("|")[2:5]]
     paired = [rows[f"scorecard_{seed}"]["figures"]["card"]["paired"]["overall"] for seed in (0, 2)]
@@ -125,6 +125,18 @@ def test_the_table_shows_each_seed_their_mean_and_what_the_student_is_ahead():
         f"{m} ({low} to {high})" for m, (low, high) in zip(("0.200", "0.250"), ends, strict=True)
     ]
     assert ahead == [*shown, "0.225"]
+
+
+def test_a_student_has_the_control_beside_it_once_its_seed_is_scored():
+    against = dict.fromkeys(("fork_point", "teacher", "parameter_average", "task_arithmetic"), 0.1)
+    score = {"what": "sums", "value": 0.4, "low": 0.3, "high": 0.5, "against": against}
+    merge = {"figures": {"scores": [score]}}
+    card = measured(0.4, 0.2)
+    lines = students(Given(merge_0=merge, merge_1=merge, scorecard_0=card)).splitlines()
+    control = card["figures"]["card"]["sums"][own.OFF_POLICY]
+    shown = f"0.20 [{control['low']:.2f}, {control['high']:.2f}]"
+    for line, seed, found in zip(lines[2:], "01", (shown, "-"), strict=True):
+        assert line == f"| {seed} | sums | 0.40 [0.30, 0.50] | {found} |" + " 0.10 |" * 4
 
 
 def test_the_picture_is_the_scorecards_and_needs_one(tmp_path):
