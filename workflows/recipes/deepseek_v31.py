@@ -49,8 +49,10 @@ OBEDIENT = RewardSettings(terms=[GradeTerm(name="accuracy"), ModeTerm(name="mode
 """ours: accuracy and obedience with the same weight."""
 
 
-def _rl(loop: LoopSettings, size: tuple[int, int], tokens: int) -> dict[str, RlSettings]:
-    """Return RL on accuracy, and RL on accuracy and obedience."""
+def _rl(
+    loop: LoopSettings, last: LoopSettings, size: tuple[int, int], tokens: int
+) -> dict[str, RlSettings]:
+    """Return RL on accuracy, and the last RL, on accuracy and obedience."""
     thinker = RlSettings(
         loop=loop,
         sampling=SamplingSettings(max_new_tokens=tokens),
@@ -58,13 +60,19 @@ def _rl(loop: LoopSettings, size: tuple[int, int], tokens: int) -> dict[str, RlS
         rollouts_per_prompt=size[1],
         kl=KlSettings(coefficient=0.001),  # ours: as DeepSeek-R1's
     )
-    return {"thinker": thinker, "rl": thinker.model_copy(update={"rewards": OBEDIENT})}
+    both = thinker.model_copy(update={"rewards": OBEDIENT, "loop": last})
+    return {"thinker": thinker, "rl": both}
 
 
 TINY = RecipeNumbers(
     scale=Scale.TINY,
     # ours: lengths, sizes and rates of the testbed
-    rl=_rl(LoopSettings(num_steps=40, learning_rate=5e-4, rung_every=20), (4, 8), 110),
+    rl=_rl(
+        LoopSettings(num_steps=40, learning_rate=5e-4, rung_every=20),
+        LoopSettings(num_steps=40, learning_rate=1.5e-4, rung_every=20),
+        (8, 8),
+        110,
+    ),
     responses={
         "thinking": ResponseSettings(
             samples_per_prompt=4, num_prompts=400, mode="on", sampling=LONG
@@ -74,10 +82,11 @@ TINY = RecipeNumbers(
     traces={"both-modes": BOTH_MODES},
     sft={"sft": SftSettings(num_steps=120, learning_rate=1e-3, warmup_steps=10)},
 )
+REPEATED = LoopSettings(num_steps=1700, learning_rate=3e-6, rung_every=400)
 PUBLISHED = RecipeNumbers(
     scale=Scale.PUBLISHED,
     # ours: DeepSeek-R1's numbers
-    rl=_rl(LoopSettings(num_steps=1700, learning_rate=3e-6, rung_every=400), (11, 16), 32_768),
+    rl=_rl(REPEATED, REPEATED, (11, 16), 32_768),
     responses={
         "thinking": ResponseSettings(samples_per_prompt=16, mode="on"),
         "tools": ResponseSettings(samples_per_prompt=16),
