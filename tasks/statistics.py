@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict
-from scipy import stats
+from scipy import special
 
 from tasks.contracts.refusal import RefusedError
 
@@ -75,6 +75,8 @@ def wilson(successes: int, n: int) -> Interval:
             f"{successes} successes of {n} is not a proportion: pass 0 <= successes <= n and "
             "n >= 1",
         )
+    from scipy import stats  # noqa: PLC0415 - half a second, and most steps never need it
+
     limits = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return Interval(successes / n, float(limits.low), float(limits.high), n)
 
@@ -82,7 +84,7 @@ def wilson(successes: int, n: int) -> Interval:
 def t_half_width(values: Sequence[float]) -> float:
     """Return half the width of Student's t interval for the mean of at least two values."""
     count = len(values)
-    quantile = float(stats.t.ppf((1 + LEVEL) / 2, count - 1))
+    quantile = float(special.stdtrit(count - 1, (1 + LEVEL) / 2))
     return quantile * statistics.stdev(values) / math.sqrt(count)
 
 
@@ -99,6 +101,8 @@ def bootstrap_means(
         seed: Seed of the random generator.
         resamples: Number of resamples R.
     """
+    from scipy import stats  # noqa: PLC0415 - as above
+
     rows = np.asarray(rows_KN, dtype=np.float64)
 
     def means(*drawn: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

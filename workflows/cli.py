@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 
 from lineage.errors import LineageError, paragraph
+from tasks.platform.garbage import collect_rarely
 from workflows.commands.output import show_trace
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -80,6 +81,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what it refuses ends in one message that steers no terminal."""
         sys.excepthook = show_trace
+        collect_rarely()
         try:
             return super().invoke(ctx)
         except click.UsageError:

@@ -22,6 +22,7 @@ from lineage.artifacts import Artifact
 from lineage.records.derivation import FlyteRun, metrics_blob
 from lineage.records.record import Attestation, Derivation, Records
 from lineage.store.store import Store, open_store
+from tasks.platform.garbage import as_always
 from tasks.platform.measurements import Measurements, new_measurements
 from tasks.platform.progress import report, without_reports
 from tasks.platform.provenance import (
@@ -151,7 +152,7 @@ class StepRunner:
         with self.making(derivation), tempfile.TemporaryDirectory(prefix="provost-") as folder:
             started, measurements = now(), new_measurements(derivation.kind)
             measurements.notes |= notes or {}
-            with self.shown_live(derivation, measurements, owner):
+            with self.shown_live(derivation, measurements, owner), as_always():
                 output = make(Path(folder), measurements)
             return self.commit(derivation, kind, output, started, measurements, owner)
 

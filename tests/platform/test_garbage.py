@@ -1,0 +1,44 @@
+"""Commands collect garbage rarely as they start, and steps as often as Python does."""
+
+import gc
+
+import pytest
+from click.testing import CliRunner
+
+from lineage.records.record import Derivation
+from tasks.platform import garbage
+from tasks.platform.step_runner import StepRunner
+from workflows.cli import main
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+def test_a_command_collects_rarely_and_a_step_in_it_as_always(home):
+    always = gc.get_threshold()
+    assert CliRunner().invoke(main, ["lineage", "gc"]).exit_code == 0
+    rarely = gc.get_threshold()
+    assert rarely[0] > 10 * always[0]
+    seen = []
+
+    def make(folder, _):
+        seen.append(gc.get_threshold())
+        (folder / "out").write_text("made")
+        return folder / "out"
+
+    derivation = Derivation(kind="report", inputs=(), source="", settings={}, seed=0)
+    StepRunner().find_or_make(derivation, "report", make)
+    assert seen == [always]
+    assert gc.get_threshold() == rarely
+
+
+def test_collections_are_rare_again_after_a_step_that_fails():
+    garbage.collect_rarely()
+    rarely = gc.get_threshold()
+    with pytest.raises(ZeroDivisionError), garbage.as_always():
+        raise ZeroDivisionError
+    assert gc.get_threshold() == rarely
