@@ -98,8 +98,8 @@ TINY = RecipeNumbers(
             LoopSettings(num_steps=30, learning_rate=5e-4, rung_every=30), 110, 8, 8
         ),
         "mixed": _rl(
-            LoopSettings(num_steps=20, learning_rate=3e-4, rung_every=20, inner_updates=2),
-            *(110, 4, 8),
+            LoopSettings(num_steps=30, learning_rate=1.5e-4, rung_every=30, inner_updates=2),
+            *(110, 8, 8),
             delta=0.02,
         ),
     },
