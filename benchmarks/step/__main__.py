@@ -6,6 +6,8 @@ Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/perf
     python -m benchmarks.step ledger                    # what a ledger of four teachers costs
     python -m benchmarks.step limits                    # each phase against the machine's limits
     python -m benchmarks.step curve vocabulary          # or length, batch, teachers
+    python -m benchmarks.step on_paper qwen3-32b        # the estimate against FakeTensor runs
+    python -m benchmarks.step memory                    # the estimate against measured peaks
     python -m benchmarks.step plots
     python -m benchmarks.step versus --device cuda      # 1.3 B parameters, 256 new tokens, bf16
     python -m benchmarks.step sizes --device cuda       # 0.135 B to 7.6 B; or some by name
@@ -29,6 +31,7 @@ from benchmarks.common.process import in_own_process
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.step.case import Case
 from benchmarks.step.sizes import SIZES, measured
+from tasks.estimate.presets import PRESETS
 from tasks.mopd.settings import Divergence
 
 NAMES = ("length", "batch", "teachers", "vocabulary")
@@ -72,6 +75,15 @@ def main() -> None:
     elif told.what == "curve":
         (curve,) = told.which
         write_result(f"step_{curve}", told.device, _curve(curve, told.device))
+    elif told.what == "on_paper":
+        from benchmarks.step.on_paper import on_paper  # noqa: PLC0415
+
+        (preset,) = told.which
+        write_result("step_on_paper", told.device, on_paper(preset))
+    elif told.what == "memory":
+        from benchmarks.step.memory import measured_peaks  # noqa: PLC0415
+
+        write_result("step_memory", told.device, measured_peaks())
     elif told.what == "sizes":
         _sizes(told.which or SIZES, told.device)
     else:
@@ -111,16 +123,18 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("versus", "ledger", "limits", "curve", "sizes", "plots"))
+    choices = ("versus", "ledger", "limits", "curve", "sizes", "plots", "memory", "on_paper")
+    parser.add_argument("what", choices=choices)
     parser.add_argument("which", nargs="*", help="the curve of `curve`, or sizes of `sizes`")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10, help="of each side that count")
     parser.add_argument("--trl-rows", type=int, help="rollouts a microbatch of TRL's")
     told = parser.parse_args()
-    named = {"curve": [*NAMES], "sizes": [*SIZES]}.get(told.what, [])
-    if set(told.which) - set(named) or (told.what == "curve" and len(told.which) != 1):
-        parser.error(f"`{told.what}` takes names of {named}, and a curve is one of them")
+    named = {"curve": [*NAMES], "sizes": [*SIZES], "on_paper": [*PRESETS]}.get(told.what, [])
+    takes_one = told.what in ("curve", "on_paper")
+    if set(told.which) - set(named) or (takes_one and len(told.which) != 1):
+        parser.error(f"`{told.what}` takes {'one' if takes_one else 'some'} of {named}")
     if told.what == "sizes" and told.device != "cuda":
         parser.error("`sizes` are measured on a GPU: add --device cuda")
     return told

@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from benchmarks.step.as_one import AsOne
-from benchmarks.step.case import NEVER, Graded, Scene
+from benchmarks.step.case import NEVER, Case, Graded, Scene
 from benchmarks.step.phases import SAMPLING, Phases, Seconds
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.writer import LedgerWriter
@@ -57,15 +57,7 @@ class Ours:
         self.case, self.phases = case, Phases(case.device)
         self.student = scene.student()
         self.source = _mixture(scene, self.student)
-        settings = LoopSettings(
-            num_steps=1_000_000,
-            learning_rate=case.learning_rate,
-            warmup_steps=0,
-            precision=Precision.BF16 if case.precision == "bfloat16" else Precision.FP32,
-            microbatch_tokens=case.microbatch_tokens or None,
-            activation_checkpointing=case.checkpointing,
-            adapter=AdapterSettings(rank=case.lora_rank) if case.lora_rank else None,
-        )
+        settings = loop_settings(case)
         asked = teachers or _resident(scene, self.phases)
         routing = Routing(Route(domain, domain) for domain in case.domains)
         self.objective = (_Timed if split else _TimedAsOne)(
@@ -132,6 +124,19 @@ class _Timed(Distillation):
 
 class _TimedAsOne(_Timed, AsOne):
     """The same, of which the optimizer does not tell the teachers apart."""
+
+
+def loop_settings(case: Case) -> LoopSettings:
+    """Return the settings of a case's loop, which never ends."""
+    return LoopSettings(
+        num_steps=1_000_000,
+        learning_rate=case.learning_rate,
+        warmup_steps=0,
+        precision=Precision.BF16 if case.precision == "bfloat16" else Precision.FP32,
+        microbatch_tokens=case.microbatch_tokens or None,
+        activation_checkpointing=case.checkpointing,
+        adapter=AdapterSettings(rank=case.lora_rank) if case.lora_rank else None,
+    )
 
 
 def _mixture(scene: Scene, student: PreTrainedModel) -> Mixture:
