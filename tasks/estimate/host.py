@@ -24,6 +24,10 @@ def host_phases(work: RankWork) -> list[Phase]:
         pinned = {"teachers, pinned": here * teachers}
     each = work.compute_bytes if work.load.loop.adapter else FP32
     found = [Phase("loading", pinned | {"student, once a rank": here * each * student})]
+    if work.shares_teachers:
+        states = work.largest_teacher.hidden * work.largest_teacher.saved_bytes
+        tokens = here * work.rollouts_here * work.load.max_new_tokens
+        pinned = {"teachers' hidden states": tokens * states}
     sources, kept = work.num_sources, work.load.ledger.displacements
     numbers = held_numbers(sources, displacements=kept)
     state = FP32 * trained * (1 + numbers.moments + numbers.displacements)

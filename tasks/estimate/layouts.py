@@ -92,12 +92,15 @@ class Change:
     """Settings of the loop."""
     ledger: Mapping[str, object] = field(default_factory=dict)
     """Settings of the ledger."""
+    load: Mapping[str, object] = field(default_factory=dict)
+    """Other parts of the workload."""
 
     def of(self, fit: Fit) -> Fit:
         """Return a round with this change."""
         work = fit.work
         load = work.load.model_copy(
             update={
+                **self.load,
                 "loop": work.load.loop.model_copy(update=dict(self.loop)),
                 "ledger": work.load.ledger.model_copy(update=dict(self.ledger)),
             }
@@ -166,6 +169,7 @@ def layouts(fit: Fit, flavor: Flavor | None) -> Iterator[Layout]:
     options = (
         _flavors(flavor),
         _ranks(fit.work),
+        _placements(fit.work),
         _ledgers(fit.work),
         _adapters(fit.work),
         _precisions(fit.work),
@@ -202,6 +206,13 @@ def _ranks(work: RankWork) -> list[Change]:
         more.append(Change(2 * len(more), f"--ranks {ranks}", num_ranks=ranks))
         ranks *= 2
     return more
+
+
+def _placements(work: RankWork) -> list[Change]:
+    if not work.on_gpu or work.load.teachers_sharded:
+        return [_AS_IT_IS]
+    load = {"teachers_sharded": True, "teachers_on_device": False, "teachers_in_host_memory": False}
+    return [_AS_IT_IS, Change(1, "placement=sharded", load=load)]
 
 
 def _ledgers(work: RankWork) -> list[Change]:

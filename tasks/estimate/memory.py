@@ -56,7 +56,7 @@ def phases(work: RankWork) -> list[Phase]:
     """Return the phases of a step on the rank that holds the most."""
     held = held_all_the_time(work)
     found = [
-        Phase("teacher's pass", held | _kept(work) | _teachers_layer(work)),
+        Phase("teacher's pass", held | _beside_the_teacher(work) | _teachers_layer(work)),
         Phase("heads and loss", held | _kept(work) | _heads(work)),
         Phase("backward", held | _backward(work)),
         Phase("update", held | {"temporaries of a block": 2 * FP32 * _block(work)}),
@@ -95,11 +95,15 @@ def held_all_the_time(work: RankWork) -> dict[str, int]:
 def _teachers(work: RankWork) -> int:
     """Return the bytes of teachers' weights on the device.
 
-    On a GPU, head and body have buffers of their own, so a tied head is there twice.
+    On a GPU, head and body have buffers of their own, so a tied head is there twice. Where ranks
+    share a teacher, each has its whole head.
     """
     if work.load.teachers_on_device:
         return sum(teacher.saved_bytes * teacher.total for teacher in work.teachers)
     largest = work.largest_teacher
+    if work.shares_teachers:
+        head = largest.vocabulary * largest.hidden
+        return largest.saved_bytes * (-(-largest.body // work.num_ranks) + head)
     twice = (largest.embedding if not largest.head else 0) if work.on_gpu else 0
     return largest.saved_bytes * (largest.total + twice)
 
@@ -139,14 +143,25 @@ def _kept(work: RankWork) -> dict[str, int]:
     return {"activations": layers + ends}
 
 
+def _beside_the_teacher(work: RankWork) -> dict[str, int]:
+    """Return what of the student is there while a teacher reads a microbatch.
+
+    Ranks that share a teacher make its passes before the student's.
+    """
+    if work.shares_teachers:
+        return {}
+    gathered = _gathered_blocks(work.student, work.compute_bytes, 1) if work.is_sharded else 0
+    return _kept(work) | {"gathered weights": gathered}
+
+
 def _teachers_layer(work: RankWork) -> dict[str, int]:
-    """Return what a layer of the teacher takes while it runs, and its hidden states."""
+    """Return what a layer of the teacher takes while it runs."""
     teacher, tokens = work.largest_teacher, work.read_tokens
     width = 3 * teacher.feed_forward + 3 * teacher.hidden
-    return {
-        "a layer of the teacher": teacher.saved_bytes * tokens * width,
-        "gathered weights": _gathered_blocks(work, 1) if work.is_sharded else 0,
-    }
+    parts = {"a layer of the teacher": teacher.saved_bytes * tokens * width}
+    if work.shares_teachers:
+        parts["teacher, gathered"] = _gathered_blocks(teacher, teacher.saved_bytes, 2)
+    return parts
 
 
 def _heads(work: RankWork) -> dict[str, int]:
@@ -193,7 +208,7 @@ def _backward(work: RankWork) -> dict[str, int]:
     parts = {"activations and gradients": max(first, last)}
     parts["kept logits of teachers"] = FP32 * 2 * _probed_here(work) * shape.vocabulary
     if work.is_sharded:
-        parts["gathered weights"] = _gathered_blocks(work, 2)
+        parts["gathered weights"] = _gathered_blocks(shape, size, 2)
         if is_trained:
             unit = max(shape.layer, shape.embedding + shape.rest)
             parts["gradients to send"] = (size + FP32) * unit
@@ -208,10 +223,9 @@ def _gradients_of_body(work: RankWork) -> int:
     return size * -(-work.student.body // work.num_ranks)
 
 
-def _gathered_blocks(work: RankWork, layers: int) -> int:
+def _gathered_blocks(shape: Shape, size: int, layers: int) -> int:
     """Return the bytes of gathered weights: some layers, and the body's own, as the embedding."""
-    shape = work.student
-    return work.compute_bytes * (layers * shape.layer + shape.embedding + shape.rest)
+    return size * (layers * shape.layer + shape.embedding + shape.rest)
 
 
 def _gathered(work: RankWork) -> dict[str, int]:

@@ -29,6 +29,8 @@ class Traffic:
     """Weights gathered for forward and backward passes."""
     gradients: int
     """Gradients summed over ranks."""
+    teachers: int
+    """Weights of teachers that ranks share."""
     students: int
     """The whole student, gathered to sample and for the ledger."""
     segments: int
@@ -37,7 +39,7 @@ class Traffic:
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.gradients + self.students + self.segments
+        return sum(vars(self).values())
 
 
 def traffic(work: RankWork) -> Traffic:
@@ -51,9 +53,18 @@ def traffic(work: RankWork) -> Traffic:
     return Traffic(
         weights=round(others * work.passes * size * (shape.body * (1 + sources) + head)),
         gradients=round(others * work.passes * FP32 * summed * sources),
+        teachers=round(others * _of_shared_teachers(work)),
         students=round(others * size * (shape.body + head) * (1 + work.load.samples_here)),
         segments=round(others * FP32 * work.trained * written / work.load.ledger.segment_steps),
     )
+
+
+def _of_shared_teachers(work: RankWork) -> float:
+    """Return the bytes of the bodies that are gathered in a step, once for each microbatch."""
+    if not work.shares_teachers:
+        return 0
+    each = work.passes / len(work.teachers)
+    return each * sum(teacher.saved_bytes * teacher.body for teacher in work.teachers)
 
 
 @dataclass(frozen=True)

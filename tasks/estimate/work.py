@@ -37,6 +37,11 @@ class RankWork:
         return self.num_ranks > 1
 
     @property
+    def shares_teachers(self) -> bool:
+        """Whether each rank holds a part of the teacher that scores."""
+        return self.is_sharded and self.load.teachers_sharded
+
+    @property
     def trained(self) -> int:
         """Trained numbers of all ranks."""
         adapter = self.load.loop.adapter

@@ -177,6 +177,7 @@ class RoundForm(BaseModel):
             has_reference=settings.distil.reference_weight > 0,
             teachers_on_device=settings.placement is TeacherPlacement.RESIDENT,
             teachers_in_host_memory=settings.placement is TeacherPlacement.HOST,
+            teachers_sharded=settings.placement is TeacherPlacement.SHARDED,
             samples_here=settings.sampling.engine is SamplingEngine.TRANSFORMERS,
         )
 

@@ -228,6 +228,8 @@ class Workload(BaseModel):
     """Whether all teachers stay on the device, and not one at a time."""
     teachers_in_host_memory: bool = False
     """Whether idle teachers are kept in host memory, pinned."""
+    teachers_sharded: bool = False
+    """Whether several ranks share the teacher that scores."""
     samples_here: bool = True
     """Whether the trainer's own model samples, and not a server."""
     merged_controls: int = Field(default=0, ge=0)

@@ -42,6 +42,19 @@ def test_ranks_share_what_is_held_but_not_the_teacher():
     assert "copies to compute with" not in held
 
 
+def test_ranks_may_share_the_teacher_too():
+    shared = {"teachers_sharded": True}
+    held = held_all_the_time(work(num_ranks=4, load=shared))
+    # A quarter of its body, 5510 / 4 rounded up, and its whole head.
+    assert held["teachers"] == 2 * (1378 + 1000)
+    assert held_all_the_time(work(load=shared))["teachers"] == 2 * WEIGHTS
+    parts = of("teacher's pass", work(num_ranks=4, load=shared))
+    # Two layers of it are gathered, and its embedding and norm; nothing of the student is there.
+    assert parts["teacher, gathered"] == 2 * (2 * 1500 + 1010)
+    assert parts["a layer of the teacher"] == 2 * 36 * (3 * 30 + 3 * 10)
+    assert "activations" not in parts
+
+
 def test_a_tied_head_of_a_teacher_is_there_twice_on_a_gpu():
     tied = replace(SHAPE, head=0)
     assert held_all_the_time(work(teachers=(tied,)))["teachers"] == 2 * (5510 + 1000)

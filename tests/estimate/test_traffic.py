@@ -30,7 +30,12 @@ def test_what_one_of_two_ranks_receives():
     assert found.gradients == 2 * 4 * 6510 / 2
     assert found.students == 2 * 6510 * 2 / 2
     assert found.segments == 4 * 6510 * 7 / 10 / 2
+    assert found.teachers == 0
     assert found.total == sum(vars(found).values())
+    shared = traffic(work(num_ranks=2, load={"teachers_sharded": True}))
+    # Each teacher's body once for each of its microbatches, in the precision of its files.
+    assert shared.teachers == 2 * 2 * 5510 / 2
+    assert shared.total == found.total + shared.teachers
 
 
 def test_a_source_beside_the_teacher_takes_one_more_pass_backward():
