@@ -79,7 +79,7 @@ def test_larger_gpus_are_another_layout():
         ("student_precision", {}),
         ("activation_checkpointing", {"loop": {"activation_checkpointing": True}}),
         ("--ranks", {"on_gpu": False}),
-        ("placement", {"load": {"teachers_sharded": True}}),
+        ("placement=sharded", {"load": {"teachers_sharded": True}}),
     ],
 )
 def test_what_is_so_already_is_not_advised(word, given):
