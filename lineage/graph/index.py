@@ -117,7 +117,9 @@ class Index:
         with self._open() as connection:
             self._prepare(connection)
             connection.execute("BEGIN IMMEDIATE")
-            count = self._take_records(connection) + self._take_attestations(connection)
+            listed = Records(self._store).statements()
+            count = self._take_records(connection, listed)
+            count += self._take_statements(connection, listed)
             connection.execute("COMMIT")
         return count
 
@@ -126,21 +128,21 @@ class Index:
         """The documents that could not be read: what they say is missing in every answer."""
         return tuple(self._left_out)
 
-    def _take_records(self, connection: sqlite3.Connection) -> int:
+    def _take_records(self, connection: sqlite3.Connection, keys: list[tuple[str, str]]) -> int:
         records = Records(self._store)
         query = "SELECT digest FROM records WHERE kind IS NOT NULL"
         known = {row[0] for row in connection.execute(query)}
-        new = [digest for digest in records.all() if digest not in known]
+        new = [digest for digest in records.all(keys) if digest not in known]
         for digest in new:
             with self._damage_told(f"records/{digest.removeprefix(PREFIX)}", digest):
                 insert_record(connection, digest, records.read(digest))
         return len(new)
 
-    def _take_attestations(self, connection: sqlite3.Connection) -> int:
+    def _take_statements(self, connection: sqlite3.Connection, keys: list[tuple[str, str]]) -> int:
         """Take in attestations one by one: a bad one beside them hides none of the others."""
         records = Records(self._store)
         known = {row[0] for row in connection.execute("SELECT key FROM attestations")}
-        fresh = [(record, key) for record, key in records.statements() if key not in known]
+        fresh = [(record, key) for record, key in keys if key not in known]
         for record, key in fresh:
             with self._damage_told(key, record):
                 insert_attestation(connection, key, records.attestation_at(record, key))
@@ -180,7 +182,11 @@ class Index:
 
     def descendants(self, record: str) -> list[str]:
         """Return the records that descend from ``record``, nearest first, without itself."""
-        return self._column(DESCENDANTS, record)[1:]
+        return self.family_below([record])[1:]
+
+    def family_below(self, records: list[str]) -> list[str]:
+        """Return ``records`` and all that descends from one of them, nearest first."""
+        return self._column(DESCENDANTS, json.dumps(records))
 
     def has(self, record: str) -> bool:
         """Say whether ``record`` is a record of the store."""

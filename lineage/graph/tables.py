@@ -33,7 +33,7 @@ SELECT records.digest FROM found CROSS JOIN records ON records.id = found.id
 """
 DESCENDANTS = """
 WITH RECURSIVE found(id) AS (
-    SELECT id FROM records WHERE digest = :start
+    SELECT id FROM records WHERE digest IN (SELECT value FROM json_each(:start))
     UNION SELECT edges.child FROM found JOIN edges ON edges.parent = found.id)
 SELECT records.digest FROM found CROSS JOIN records ON records.id = found.id
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from lineage.artifacts import Artifact
 from lineage.compatibility.collect import family_artifacts
@@ -78,29 +79,35 @@ def consequences(store: Store, lineage: Lineage, reference: str) -> Recall:
     """Return what a recall of the version would affect, without recalling it."""
     registry = Registry(store)
     entry = registry.resolve(reference, allow_recalled=True)
-    entries, unread = _entries_by_digest(registry)
-    affected = _affected(store, lineage, entry, entries)
+    versions, unread = _versions_by_name(registry)
+    affected = _affected(store, lineage, entry, _by_digest(versions))
     told = [f"{item.key}: {item.why}" for item in lineage.index.left_out]
     concerned = {f"{entry.name}@{entry.version}", *(n for item in affected for n in item.names)}
-    return Recall(entry, affected, tuple(_pointing(registry, concerned, unread)), (*told, *unread))
+    pointing = tuple(_pointing(registry, versions, concerned, unread))
+    return Recall(entry, affected, pointing, (*told, *unread))
 
 
-def _pointing(registry: Registry, concerned: set[str], unread: list[str]) -> Iterator[Pointing]:
+def _pointing(
+    registry: Registry,
+    versions: Mapping[str, Sequence[Entry]],
+    concerned: set[str],
+    unread: list[str],
+) -> Iterator[Pointing]:
     """Yield the aliases that lead to ``concerned`` versions; add to ``unread`` what cannot be."""
     for name in sorted({version.rpartition("@")[0] for version in concerned}):
         try:
             moves = registry.moves(name)
-            usable = {
-                entry.version
-                for entry in registry.versions(name)
-                if f"{name}@{entry.version}" not in concerned
-                and registry.status(name, entry.version) == "active"
-            }
+            withdrawn = {event.version for event in registry.events(name)}
         except UnreachableError:
             raise
         except LineageError as error:
             unread.append(f"aliases of {name}: {error}")
             continue
+        usable = {
+            entry.version
+            for entry in versions.get(name, ())
+            if f"{name}@{entry.version}" not in concerned and entry.version not in withdrawn
+        }
         for alias, version in sorted({move.alias: move.version for move in moves}.items()):
             if f"{name}@{version}" in concerned:
                 before = [m.version for m in moves if m.alias == alias and m.version in usable]
@@ -145,7 +152,7 @@ def _affected(
     )
     digests = {entry.digest, *([checkpoint.digest] if checkpoint else [])}
     starts = {user for digest in digests for user in index.users(digest)}
-    found = starts.union(*(index.descendants(start) for start in starts))
+    found = index.family_below(sorted(starts))
     gave: dict[str, list[Row]] = {}
     for row in index.outputs(sorted(found)):
         gave.setdefault(row.digest, []).append(row)
@@ -170,18 +177,22 @@ def _affected(
     return tuple(sorted(once.values(), key=lambda item: (not item.names, item.names, item.record)))
 
 
-def _entries_by_digest(registry: Registry) -> tuple[dict[str, list[Entry]], list[str]]:
-    """Return what is registered by digest, and which names could not be read."""
+def _versions_by_name(registry: Registry) -> tuple[dict[str, list[Entry]], list[str]]:
+    """Return what is registered by name, and which names could not be read."""
     found: dict[str, list[Entry]] = {}
     unread = []
     for name in registry.names():
         try:
-            entries = registry.versions(name)
+            found[name] = registry.versions(name)
         except UnreachableError:
             raise
         except LineageError as error:
             unread.append(f"registry/{name}: {error}")
-            continue
-        for entry in entries:
-            found.setdefault(entry.digest, []).append(entry)
     return found, unread
+
+
+def _by_digest(versions: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in chain.from_iterable(versions.values()):
+        found.setdefault(entry.digest, []).append(entry)
+    return found

@@ -198,10 +198,10 @@ class Records:
         outputs = {attestation.output for attestation in self.attestations(digest)}
         return tuple(sorted(outputs)) if len(outputs) > 1 else ()
 
-    def all(self) -> list[str]:
-        """Return the digest of every record that somebody attested, sorted."""
-        old = {PREFIX + key.rpartition("/")[2] for key in self._older.keys("records")}
-        return sorted(old | {record for record, _ in self.statements() if is_digest(record)})
+    def all(self, listed: list[tuple[str, str]] | None = None) -> list[str]:
+        """Return every attested record, sorted; ``listed`` are the ``statements`` if known."""
+        old = [PREFIX + key.rpartition("/")[2] for key in self._older.keys("records")]
+        return sorted({*old, *(r for r, _ in listed or self.statements() if is_digest(r))})
 
     def attestation_at(self, digest: str, key: str) -> Attestation:
         """Return one of the attestations that ``statements`` lists, checked by itself.

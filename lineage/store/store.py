@@ -15,7 +15,7 @@ from lineage.errors import CorruptError, StoreUnfitError
 from lineage.store.admission import Limits, check_content, list_files
 from lineage.store.blobs import BlobFolder, flush, flush_folder, make_folders
 from lineage.store.copying import ProgressCallback, no_progress
-from lineage.store.documents import check_key, is_key
+from lineage.store.documents import check_key, is_key, names_below
 from lineage.store.probes import can_be_made, make_writable, read_only
 from lineage.store.scratch import full_disk_named, remove, scratch_under
 from lineage.store.tree import MANIFEST_START, Tree, TreeFile, TreeFolder, in_parallel, parse_tree
@@ -227,12 +227,7 @@ class FolderStore:
     def keys(self, prefix: str) -> list[str]:
         """See Store."""
         top = self._keys / check_key(prefix) if prefix else self._keys
-        found = (
-            (Path(folder) / name).relative_to(self._keys).as_posix()
-            for folder, _, names in os.walk(top)
-            for name in names
-        )
-        return sorted(filter(is_key, found))
+        return sorted(key for key in names_below(top, prefix) if is_key(key))
 
     def blob_states(self) -> list[BlobState]:
         """See Store."""

@@ -1,6 +1,7 @@
 """Make a graph small enough to look at: models only, and each ladder as one node."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lineage.graph.handed import Handed
@@ -13,6 +14,9 @@ NEVER_FOLDED = frozenset({"base", "mopd", "release", "merge", "student", "publis
 KEPT_ROLES = frozenset({"teacher", "student", *Handed})
 """Roles that are drawn even if a longer path connects the same boxes."""
 FEWEST_TO_FOLD = 3
+MOST_BOXES = 250
+"""Most boxes of a picture. A large organization's student has a thousand: placing them takes a
+minute, and nothing can be found among them."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,34 @@ def models_only(graph: Graph) -> Graph:
     return Graph(tuple(known[record] for record in ordered), kept, graph.focus)
 
 
+def nearest(graph: Graph, most: int) -> Graph:
+    """Return a graph of at most ``most`` records: the focus, what it took, and so on."""
+    records = [node.record for node in graph.nodes]
+    if len(records) <= most:
+        return graph
+    return _within(graph, _nearest(graph.focus, records, graph.edges, most))
+
+
+def _nearest(focus: str, names: Sequence[str], edges: Iterable[Edge], most: int) -> set[str]:
+    """Return the ``most`` names nearest to the focus; without one, the last ones."""
+    parents: dict[str, list[str]] = defaultdict(list)
+    for edge in edges:
+        parents[edge.child].append(edge.parent)
+    todo, near = deque([focus] if focus else names[: -most - 1 : -1]), set[str]()
+    while todo and len(near) < most:
+        name = todo.popleft()
+        if name not in near:
+            near.add(name)
+            todo += parents[name]
+    return near
+
+
+def _within(graph: Graph, records: set[str]) -> Graph:
+    nodes = tuple(node for node in graph.nodes if node.record in records)
+    edges = tuple(edge for edge in graph.edges if {edge.parent, edge.child} <= records)
+    return Graph(nodes, edges, graph.focus)
+
+
 def _leading_to(focus: str, edges: list[Edge]) -> set[str]:
     parents: dict[str, list[str]] = defaultdict(list)
     for edge in edges:
@@ -84,19 +116,42 @@ def _leading_to(focus: str, edges: list[Edge]) -> set[str]:
 
 def fold(graph: Graph) -> tuple[list[Drawn], list[Line]]:
     """Return the boxes, parents first, and the lines of a graph with its ladders folded."""
-    box_of = {node.record: node.record for node in graph.nodes}
-    ladders: dict[str, tuple[Node, ...]] = {}
-    for ladder in _ladders(graph):
-        if len(ladder) >= FEWEST_TO_FOLD:
-            rungs = tuple(sorted(ladder, key=lambda node: (node.step, node.record)))
-            trial = box_of | {node.record: rungs[-1].record for node in rungs}
-            if _is_acyclic(graph, trial):
-                box_of = trial
-                ladders[rungs[-1].record] = rungs
+    box_of, ladders = _boxes(graph)
     known = {node.record: node for node in graph.nodes}
     lines = _lines(graph, box_of)
     order = _ordered(graph, box_of)
     return [Drawn(box, known[box], ladders.get(box, ())) for box in order], lines
+
+
+def nearest_boxes(graph: Graph) -> Graph:
+    """Return the part of a graph that makes at most ``MOST_BOXES`` boxes: those near the focus."""
+    box_of = _boxes(graph)[0]
+    boxes, edges = _contracted(graph, box_of)
+    if len(boxes) <= MOST_BOXES:
+        return graph
+    focus = box_of.get(graph.focus, "")
+    near = _nearest(focus, boxes, edges, MOST_BOXES)
+    return _within(graph, {record for record, box in box_of.items() if box in near})
+
+
+def _boxes(graph: Graph) -> tuple[dict[str, str], dict[str, tuple[Node, ...]]]:
+    """Return the box of each record, and the rungs of each ladder by its box."""
+    alone = {node.record: node.record for node in graph.nodes}
+    ladders = {}
+    for ladder in _ladders(graph):
+        if len(ladder) >= FEWEST_TO_FOLD:
+            rungs = tuple(sorted(ladder, key=lambda node: (node.step, node.record)))
+            ladders[rungs[-1].record] = rungs
+    whole = alone | {node.record: box for box, rungs in ladders.items() for node in rungs}
+    if _is_acyclic(graph, whole):
+        return whole, ladders
+    box_of, folded = alone, {}
+    for box, rungs in ladders.items():
+        trial = box_of | {node.record: box for node in rungs}
+        if _is_acyclic(graph, trial):
+            box_of = trial
+            folded[box] = rungs
+    return box_of, folded
 
 
 def _ladders(graph: Graph) -> list[list[Node]]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from lineage.graph.nodes import Graph, Node
 from lineage.view.edges import clean, curve, labels, share, tint, visible
-from lineage.view.fold import Drawn, Line, fold, models_only
+from lineage.view.fold import Drawn, Line, fold, models_only, nearest, nearest_boxes
 from lineage.view.layout import Placed, Sizes, place
 
 STYLE = """
@@ -37,6 +37,8 @@ _COLORS = {
 }
 _OTHER = ("#fafafa", "#757575")
 _RECALLED = "#d32f2f"
+_MOST_ROWS = 2_000
+"""Most records in the table of a page, which takes half a kilobyte for each."""
 _FONT = "font-family=\"system-ui, 'Segoe UI', Roboto, Arial, sans-serif\""
 
 
@@ -50,7 +52,7 @@ def figure(graph: Graph) -> str:
 
 def draw(graph: Graph) -> str:
     """Return the graph's models as an <svg> of boxes in layers, ladders folded."""
-    boxes, lines = fold(models_only(graph))
+    boxes, lines, left = _to_draw(graph)
     pairs = [(line.parent, line.child) for line in lines]
     placed = place([box.id for box in boxes], pairs, _SIZES)
     drawn = list(zip(lines, placed.lines, strict=True))
@@ -59,12 +61,12 @@ def draw(graph: Graph) -> str:
     parts += [
         _text(x, y, text, 11, "middle") for text, (x, y) in labels(drawn, _SIZES)
     ]  # last, so that no line strikes them out
-    return _svg(placed.width, placed.height, parts, _summary(boxes))
+    return _svg(placed.width, placed.height, parts, _summary(boxes), left)
 
 
 def draw_narrow(graph: Graph) -> str:
     """Return the same for a screen of 390 pixels: one row a box, lines as rails at its left."""
-    boxes, lines = fold(models_only(graph))
+    boxes, lines, left_out = _to_draw(graph)
     shares: dict[str, list[str]] = {}
     for line in lines:
         if share(line):
@@ -81,10 +83,21 @@ def draw_narrow(graph: Graph) -> str:
         if box.id in shares:
             text = "from " + ", ".join(shares[box.id])
             parts.append(_text(left + 14, ys[box.id] + 32, text, 11, "start", 46))
-    return _svg(374, y, parts, _summary(boxes))
+    return _svg(374, y, parts, _summary(boxes), left_out)
 
 
-def _svg(width: float, height: float, parts: Sequence[str], summary: str) -> str:
+def _to_draw(graph: Graph) -> tuple[list[Drawn], list[Line], int]:
+    """Return the boxes and lines of the nearest models, and how many models are left out."""
+    models = models_only(graph)
+    near = nearest_boxes(models)
+    boxes, lines = fold(near)
+    return boxes, lines, len(models.nodes) - len(near.nodes)
+
+
+def _svg(width: float, height: float, parts: Sequence[str], summary: str, left_out: int = 0) -> str:
+    if left_out:
+        told = _text(14, height + 16, f"and {left_out:,} models further back", 13, "start", 60)
+        height, parts = height + 28, [*parts, told]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" {_FONT}>'
@@ -214,7 +227,8 @@ def page(graph: Graph, title: str) -> str:
             "form-action 'none'",
             style=Markup(style),
             picture=Markup(figure(graph)),
-            nodes=graph.nodes,
+            nodes=nearest(graph, _MOST_ROWS).nodes,
+            num_records=len(graph.nodes),
             num_models=sum(1 for node in graph.nodes if node.output_kind == "checkpoint"),
             colors=colors,
         )

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 from lineage.artifacts import Artifact
-from lineage.graph.graph import Graph, Lineage
+from lineage.graph.graph import Edge, Graph, Lineage, Node
 from lineage.registry.registry import Registry
 from lineage.view.edges import curve, labels
-from lineage.view.fold import fold, models_only
+from lineage.view.fold import MOST_BOXES, fold, models_only, nearest_boxes
 from lineage.view.layout import Sizes, place
 from lineage.view.picture import draw, draw_narrow, figure, page
 from tests.support.making import take, write_record
@@ -154,3 +154,65 @@ def test_a_browser_shows_one_picture_without_a_complaint(graph, tmp_path, width)
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "Content Security Policy" not in result.stderr
     assert image.stat().st_size > 10_000
+
+
+def organization(rounds: int, teams: int) -> Graph:
+    """Rounds of releases from the last student, and a student of each: two boxes a team."""
+    nodes, edges = [Node("base", "base", "base", "base", "checkpoint", "team")], []
+    student = "base"
+    for number in range(rounds):
+        made = []
+        for team in range(teams):
+            rung, release = f"rl {number} {team}", f"release {number} {team}"
+            nodes.append(Node(rung, "rl", rung, rung, "checkpoint", f"team {team}"))
+            nodes.append(Node(release, "release", release, release, "release", f"team {team}"))
+            edges.append(Edge(rung, student, "start", "", student, None))
+            edges.append(Edge(release, rung, "checkpoint", "", rung, None))
+            made.append(release)
+        last, student = student, f"student {number}"
+        nodes.append(Node(student, "mopd", student, student, "checkpoint", "all"))
+        edges.append(Edge(student, last, "student", "", last, None))
+        edges += [Edge(student, release, "teacher", "", release, 0.1) for release in made]
+    return Graph(tuple(nodes), tuple(edges), student)
+
+
+def test_a_large_organization_is_drawn_as_far_as_the_nearest_boxes():
+    graph = organization(rounds=20, teams=12)
+    near = nearest_boxes(models_only(graph))
+    assert len(near.nodes) == MOST_BOXES
+    names = {node.record for node in near.nodes}
+    assert {graph.focus, "release 19 0", "rl 19 11", "student 18"} <= names
+    assert not names & {"base", "student 0"}
+    left = len(graph.nodes) - MOST_BOXES
+    for picture in (draw(graph), draw_narrow(graph)):
+        ElementTree.fromstring(picture)
+        assert f"and {left:,} models further back" in unescape(picture)
+    small = organization(rounds=3, teams=4)
+    assert nearest_boxes(small) == small
+    assert "further back" not in draw(small)
+
+
+def test_the_page_of_a_large_organization_stays_small():
+    graph = organization(rounds=100, teams=12)
+    written = page(graph, "student")
+    assert len(graph.nodes) == 2501
+    assert written.count("<tr>") == 1 + 2000
+    assert len(written) < 3_000_000
+    assert f"{len(graph.nodes)} records" in written
+
+
+def test_ladders_that_only_fit_one_by_one_are_folded_as_far_as_they_can():
+    """Two ladders that each grew on a rung of the other cannot both be one box."""
+    nodes = [Node("base", "base", "base", "b", "checkpoint", "x")]
+    nodes += [
+        Node(f"{team}{step}", "rl", team, f"{team}{step}", "checkpoint", team, step=step)
+        for step in range(4)
+        for team in "pq"
+    ]
+    chain = [(f"{team}{step}", f"{team}{step - 1}") for team in "pq" for step in (1, 2, 3)]
+    chain += [("p0", "base"), ("q0", "base")]
+    crossing = [("p2", "q0"), ("q2", "p0")]
+    edges = [Edge(child, parent, "start", "", parent, None) for child, parent in chain + crossing]
+    boxes, _ = fold(Graph(tuple(nodes), tuple(edges), ""))
+    assert sum(bool(box.rungs) for box in boxes) == 1
+    assert len(boxes) == 1 + 1 + 4
