@@ -17,13 +17,12 @@ from statistics import median
 from typing import Any
 
 from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.estimates import ledger_sizes, memory
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import recipe_attempts, recipe_claims, recipes
 from benchmarks.testbed.tables import testbed, testbed_modes
-from tasks.ledger.estimate import RunSize, estimate
-from tasks.ledger.schema import LedgerSettings
 
 _BLOCK = re.compile(
     r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL
@@ -76,31 +75,6 @@ def fuzz() -> str:
                 ", ".join(f"`{kind}`" for kind in sorted(row["refused"])),
             )
             for reader, row in found.items()
-        ),
-    )
-
-
-def memory() -> str:
-    """Return the bytes that a round needs by the project's own estimate, for some sizes."""
-
-    def gigabytes(trained: float, whole: float, ranks: int, *, exact: bool) -> str:
-        size = RunSize(int(trained), 4, 0, 1, 1)
-        needed = estimate(size, LedgerSettings(displacements=exact), 1.0).memory
-        return f"{((needed + 4 * whole) / ranks + 4 * whole) / 1e9:,.0f}"
-
-    sizes = {"0.135 B": 0.135e9, "1 B": 1e9, "8 B": 8e9, "32 B": 32e9}
-    return table(
-        ("student and teachers", "ranks", "exact ledger", "ledger by replay", "LoRA, 1 % trained"),
-        (
-            (
-                name,
-                ranks,
-                gigabytes(count, count, ranks, exact=True),
-                gigabytes(count, count, ranks, exact=False),
-                gigabytes(count / 100, count, ranks, exact=True),
-            )
-            for name, count in sizes.items()
-            for ranks in (1, 8)
         ),
     )
 
@@ -236,6 +210,7 @@ def proof_merges() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
+    "ledger_sizes": ledger_sizes,
     "faults": faults,
     "fuzz": fuzz,
     "new_domain": new_domain,

@@ -4,14 +4,9 @@ Each rank loads the whole student before it keeps its part. Later the first rank
 is written whole: the parts of a segment, or the training state.
 """
 
-import math
-
-from tasks.estimate.memory import FP32, Phase
+from tasks.estimate.memory import FP32, Phase, packed_bytes, run_size
 from tasks.estimate.work import RankWork
-from tasks.ledger.estimate import RunSize, held_numbers, stored_bytes
-
-_PACKED = 3.5
-"""Bytes of a packed fp32 displacement, rounded up."""
+from tasks.ledger.estimate import held_numbers, stored_bytes
 
 
 def host_phases(work: RankWork) -> list[Phase]:
@@ -34,8 +29,7 @@ def host_phases(work: RankWork) -> list[Phase]:
     found.append(Phase("saving a state", pinned | {"state": state}))
     if kept:
         whole = FP32 * trained * (sources + 4)
-        packed = math.ceil(trained * ((sources + 1) * _PACKED + 1))
-        parts = {"parts and weights": whole, "packed": packed}
+        parts = {"parts and weights": whole, "packed": 2 * packed_bytes(work)}
         found.append(Phase("closing a segment", pinned | parts))
     else:
         found.append(Phase("keeping the weights", pinned | {"weights": 2 * FP32 * trained}))
@@ -54,16 +48,3 @@ def stored_in_all(work: RankWork) -> int:
     # One state at least is kept: the weights, a second moment, a first one for each source.
     state = FP32 * work.trained * (2 + work.num_sources)
     return load.rounds * ledger_bytes(work) + FP32 * work.student.total * students + state
-
-
-def run_size(work: RankWork) -> RunSize:
-    """Return the sizes that the optimizer's and the ledger's needs follow from."""
-    loop = work.load.loop
-    return RunSize(
-        num_parameters=work.trained,
-        num_sources=work.num_sources,
-        extra_sources=work.extra_sources,
-        num_steps=loop.num_steps,
-        updates_per_step=loop.updates_per_step,
-        decays=loop.weight_decay > 0,
-    )

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from tasks.estimate.shape import Shape
 from tasks.estimate.work import RankWork
-from tasks.ledger.estimate import held_numbers
+from tasks.ledger.estimate import RunSize, held_numbers, stored_bytes
 from tasks.ledger.source_gradients import block_elements
 from tasks.model.log_probs import chunk_tokens
 
@@ -179,7 +179,7 @@ def _heads(work: RankWork) -> dict[str, int]:
         "hidden states": shape.hidden
         * chosen
         * (size * (3 + extra) + work.largest_teacher.saved_bytes),
-        "kept logits of teachers": FP32 * 2 * _probed_here(work) * shape.vocabulary,
+        "kept logits of teachers": _kept_logits(work),
     }
     is_trained = work.load.loop.adapter is None
     if work.is_sharded:
@@ -206,7 +206,7 @@ def _backward(work: RankWork) -> dict[str, int]:
     last = gradients + whole + running
     is_trained = work.load.loop.adapter is None
     parts = {"activations and gradients": max(first, last)}
-    parts["kept logits of teachers"] = FP32 * 2 * _probed_here(work) * shape.vocabulary
+    parts["kept logits of teachers"] = _kept_logits(work)
     if work.is_sharded:
         parts["gathered weights"] = _gathered_blocks(shape, size, 2)
         if is_trained:
@@ -249,7 +249,7 @@ def _probed(work: RankWork) -> dict[str, int]:
     """Return the bytes of the logits of one rollout, all of its tokens at once."""
     numbers = work.load.max_new_tokens * work.student.vocabulary
     cast = work.compute_bytes if work.compute_bytes < FP32 else 0
-    kept = FP32 * 2 * _probed_here(work) * work.student.vocabulary
+    kept = _kept_logits(work)
     return {"logits of a rollout": (FP32 + cast) * numbers, "kept logits of teachers": kept}
 
 
@@ -259,11 +259,38 @@ def _probed_here(work: RankWork) -> int:
 
 
 def _closing(work: RankWork) -> dict[str, int]:
-    """Return what closing a segment takes on the device: the rounding, one whole parameter."""
-    return {
-        "rounding": FP32 * work.trained_here,
-        "a parameter, whole": FP32 * 3 * work.student.largest,
-    }
+    """Return what closing a segment takes: the rounding, a parameter whole, and on a CPU the file.
+
+    The packed parts are there twice while safetensors writes them.
+    """
+    parts = {"rounding": FP32 * work.trained_here, "kept logits of teachers": _kept_logits(work)}
+    if work.on_gpu:
+        return parts | {"a parameter, whole": 3 * FP32 * work.student.largest}
+    largest = 2 * FP32 * min(work.student.largest, work.trained)
+    return parts | {"packed": 2 * packed_bytes(work), "a parameter in fp64": largest}
+
+
+def packed_bytes(work: RankWork) -> int:
+    """Return the bytes of a packed segment."""
+    one = work.load.ledger.model_copy(update={"segment_steps": work.load.loop.num_steps})
+    return stored_bytes(run_size(work), one)
+
+
+def run_size(work: RankWork) -> RunSize:
+    """Return the sizes that the optimizer's and the ledger's needs follow from."""
+    loop = work.load.loop
+    return RunSize(
+        num_parameters=work.trained,
+        num_sources=work.num_sources,
+        extra_sources=work.extra_sources,
+        num_steps=loop.num_steps,
+        updates_per_step=loop.updates_per_step,
+        decays=loop.weight_decay > 0,
+    )
+
+
+def _kept_logits(work: RankWork) -> int:
+    return FP32 * 2 * _probed_here(work) * work.student.vocabulary
 
 
 def _block(work: RankWork) -> int:

@@ -136,6 +136,15 @@ def test_sampling_gathers_the_student_and_keeps_every_row():
     assert "sampling" not in [phase.name for phase in served]
 
 
+def test_closing_a_segment_on_a_cpu_holds_the_file_twice():
+    parts = of("closing a segment", work(on_gpu=False))
+    # 3.5 bytes for each of two sources and half a byte for the rest; 64 tokens of two teachers.
+    assert parts["packed"] == 2 * 7.5 * WEIGHTS
+    assert parts["rounding"] == 4 * WEIGHTS
+    assert parts["kept logits of teachers"] == 2 * 4 * 64 * 2 * 100
+    assert parts["a parameter in fp64"] == 8 * 1000
+
+
 def test_the_peak_is_the_largest_phase():
     found = {phase.name: phase.total for phase in phases(work())}
     assert peak(work()).total == max(found.values())
