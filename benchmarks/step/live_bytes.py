@@ -43,7 +43,6 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
-        self.is_off = False
         self._seen: weakref.WeakKeyDictionary[Any, list[int]] = weakref.WeakKeyDictionary()
 
     def __torch_dispatch__(
@@ -54,8 +53,6 @@ class LiveBytes(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         made = func(*args, **(kwargs or {}))
-        if self.is_off:
-            return made
         for tensor in tree_iter(made):
             if isinstance(tensor, Tensor):
                 self._add(tensor.untyped_storage())
