@@ -88,7 +88,7 @@ class LayerReader:
         ]
         self._empty = model.state_dict()
         self._tied: Mapping[str, str] = getattr(model, "all_tied_weights_keys", {})
-        self.parts = _parts(model)
+        self.parts = weights_by_part(model)
         self._part_of = {name: part for part, names in self.parts.items() for name in names}
         _refuse_others(model, self._empty.keys() - self._part_of.keys())
         self._keys: dict[str, list[str]] = {part: [] for part in self.parts}
@@ -157,8 +157,8 @@ class LayerReader:
         return renamed
 
 
-def _parts(model: PreTrainedModel) -> dict[str, list[str]]:
-    """Return the weights of each part, by their names in the model."""
+def weights_by_part(model: PreTrainedModel) -> dict[str, list[str]]:
+    """Return the weights of each part of a model, by their names in it: layers, body and head."""
     names = {module: name for name, module in model.named_modules()}
     layers = [names[block] for block in blocks(model)]
     of_body, of_head = (f"{names[m]}." for m in (body_of(model), model.get_output_embeddings()))

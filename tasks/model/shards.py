@@ -5,6 +5,7 @@ Functions marked as collective must be called by all ranks, in the same order.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
@@ -12,6 +13,18 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Partial, distribute_tensor
 
 from tasks.platform.ranks import rank
+
+_PRECISION: WeakKeyDictionary[nn.Module, torch.dtype] = WeakKeyDictionary()
+
+
+def remember_precision(model: nn.Module, precision: torch.dtype) -> None:
+    """Note that a sharded model computes in ``precision``, whatever its shards are."""
+    _PRECISION[model] = precision
+
+
+def precision_of(model: nn.Module) -> torch.dtype | None:
+    """Return the precision that a sharded model computes in; None for a model that is whole."""
+    return _PRECISION.get(model)
 
 
 def local(tensor: Tensor) -> Tensor:

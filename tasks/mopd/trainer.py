@@ -251,13 +251,14 @@ def open_source(
             positions_of(policy),
             lambda teacher: runner.store.tree(teacher.checkpoint.digest),
         )
-        player: Plays = make_player(environments, policy, settings.sampling, reserved=reserved)
+        alone = make_player(environments, policy, settings.sampling, reserved=reserved)
         for teacher in teachers:  # what is measured after the round must not fail only then
             for split in (teacher.validation, teacher.evaluation):
                 prompts = stored_prompts(runner.store, split)
-                player.refuse_too_long([Question(teacher.domain, prompt) for prompt in prompts])
+                alone.refuse_too_long([Question(teacher.domain, prompt) for prompt in prompts])
+        player: Plays = alone
         if num_ranks() > 1:
-            player = SharedPlayer(player, policy.model)
+            player = SharedPlayer(alone, policy.model, settings.sampling)
         labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
         note = confinement_note(environments.values())
         yield CountedMixture(

@@ -33,9 +33,10 @@ def draws_of(
     for first in (1, *(stage.from_step for stage in settings.lengths)):
         cap = {"max_new_tokens": settings.max_new_tokens(first)}
         sampling = settings.sampling.model_copy(update=cap)
-        player: Plays = make_player(workers, policy, sampling, spec.system_prompt)
+        alone = make_player(workers, policy, sampling, spec.system_prompt)
+        player: Plays = alone
         if num_ranks() > 1:
-            player = SharedPlayer(player, policy.model)
+            player = SharedPlayer(alone, policy.model, sampling)
         mixture = Mixture(player, shares, settings.rollouts_per_prompt, spec.seed)
         stages.append((first, mixture))
     return stages[0][1] if len(stages) == 1 else StagedDraws(stages)

@@ -188,6 +188,11 @@ class Player:
             chat.refuse_without_tools()
 
     @property
+    def sampler(self) -> Sampler:
+        """The engine that samples."""
+        return self._sampler
+
+    @property
     def noise_per_rollout(self) -> int:
         """Number of uniform numbers that a rollout may need: one for each token of each turn."""
         turns = max(environment.max_turns for environment in self._environments.values())

@@ -25,11 +25,14 @@ class VllmServer(BaseModel):
     url: str
     """Address, such as ``http://127.0.0.1:8000``. Its control routes need no password, so keep it
     local."""
+    other_urls: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Addresses of further servers, for a run of several ranks. Each rank samples with one of them,
+    in turn, and all of them load the same weights."""
     served_model: str = Field(min_length=1)
     """Name under which the server offers the policy (``--served-model-name``)."""
     weights_folder: str
     """Absolute path that trainer and server share, ideally in memory. The weights of each update
-    pass through it."""
+    pass through it. Several ranks write it together, so all of them must see the same folder."""
     concurrency: int = Field(default=256, ge=1)
     """Maximum number of concurrent requests."""
     timeout_seconds: float = Field(default=600.0, gt=0)
@@ -37,6 +40,25 @@ class VllmServer(BaseModel):
     max_log_prob_gap: float = Field(default=0.05, gt=0)
     """Maximum mean difference between the server's and the trainer's log-probabilities, in nats per
     token. The noise of a bf16 model is about 0.01."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Addresses of all servers."""
+        return (self.url, *self.other_urls)
+
+    @field_validator("other_urls")
+    @classmethod
+    def _are_addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(cls._is_address(url) for url in urls)
+
+    @model_validator(mode="after")
+    def _no_server_twice(self) -> "VllmServer":
+        if len(set(self.urls)) < len(self.urls):
+            raise RefusedError(
+                "server-twice",
+                f"the servers {', '.join(self.urls)} are not all different: name each one once",
+            )
+        return self
 
     @field_validator("url")
     @classmethod

@@ -1,6 +1,7 @@
 """What each rank runs in ``test_parallel``: the whole loop, with rollouts of its own and states.
 
-``python ranks_play.py FOLDER BASE`` plays and trains alone, under torchrun with as many ranks.
+``python ranks_play.py FOLDER BASE`` plays and trains alone, under torchrun with as many ranks. A
+third argument may hold settings of sampling and loop, and a number of prompts, as JSON.
 """
 
 import itertools
@@ -20,7 +21,7 @@ from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.onpolicy.student_files import save_student
-from tasks.platform.ranks import joined_ranks, rank
+from tasks.platform.ranks import joined_ranks, num_ranks, rank
 from tasks.platform.resume import States
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import DomainShare, Mixture, make_player
@@ -64,10 +65,12 @@ class Reward:
         return losses
 
 
-def main(folder, base):
+def main(folder, base, told):
     policy = load_policy(base)
-    sampling = SamplingSettings(max_new_tokens=6)
-    settings = LoopSettings(num_steps=3, learning_rate=3e-3, warmup_steps=0)
+    sampling = SamplingSettings(max_new_tokens=6, **told.get("sampling", {}))
+    loop = {"num_steps": 3, "learning_rate": 3e-3, "warmup_steps": 0} | told.get("loop", {})
+    settings = LoopSettings(**loop)
+    num_prompts = told.get("prompts", 5)
     pad_id = ChatTokens(policy.tokenizer).pad_id
     learner = Learner(policy.model, settings, sampling.temperature, pad_id, Reward.sources)
     played = []
@@ -78,9 +81,11 @@ def main(folder, base):
             return played[-1]
 
     player = make_player({"twice": LocalEnvironment(Twice())}, policy, sampling)
-    prompts = [Prompt(str(n), (Message("user", f"{n}+{n}="),)) for n in range(5)]
-    share = DomainShare("twice", prompts, prompts_per_step=5)
-    mixture = Mixture(SharedPlayer(player, policy.model), [share], 1, seed=4)
+    prompts = [Prompt(str(n), (Message("user", f"{n}+{n}="),)) for n in range(num_prompts)]
+    share = DomainShare("twice", prompts, prompts_per_step=num_prompts)
+    if num_ranks() > 1:
+        player = SharedPlayer(player, policy.model, sampling)
+    mixture = Mixture(player, [share], 1, seed=4)
     # The first rank's clock says at every look that a state is due; others' stand still.
     clock = itertools.count(0, 10_000).__next__ if rank() == 0 else lambda: 0.0
     store = FolderStore(folder / "store")
@@ -90,7 +95,7 @@ def main(folder, base):
         Reward(),
         Source(),
         LoopCallbacks(lambda *_: None, lambda _: None),
-        LoopObservers(states=states),
+        LoopObservers(checkpoints=states),
     )
     save_student(learner, policy.tokenizer, folder / "student")
     rows = [[asdict(item) for item in step] for step in played]
@@ -99,4 +104,4 @@ def main(folder, base):
 
 if __name__ == "__main__":
     with joined_ranks():
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
+        main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads("".join(sys.argv[3:]) or "{}"))

@@ -11,13 +11,16 @@ from transformers import PreTrainedModel
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation
 from tasks.contracts.refusal import RefusedError
+from tasks.onpolicy.distributed.served import refuse_other_policy
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.platform.measurements import Measurements
 from tasks.platform.ranks import agreed, exchange, num_ranks, rank
 from tasks.platform.step_runner import StepRunner
-from tasks.rollout.collect import Question, Rollout
-from tasks.rollout.domains import Plays
+from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Grade, Turn
+from tasks.rollout.sampling.vllm.sampler import VllmSampler
+from tasks.rollout.sampling.vllm.weights import together
+from tasks.rollout.settings import SamplingSettings
 
 
 class DistributedStepRunner(StepRunner):
@@ -81,12 +84,13 @@ class SharedPlayer:
     """A player that deals its questions to the ranks; all ranks get the same rollouts.
 
     Each question brings its noise, so a rollout does not depend on the rank that samples it, except
-    that other rows in a batch change floating-point rounding.
+    that other rows in a batch change floating-point rounding. With transformers every rank holds
+    the whole policy while it samples; with vLLM the servers do, and no rank.
     """
 
-    def __init__(self, player: Plays, model: PreTrainedModel) -> None:
+    def __init__(self, player: Player, model: PreTrainedModel, sampling: SamplingSettings) -> None:
         """Sample with ``player``; ``model`` is its policy."""
-        self._player, self._model = player, model
+        self._player, self._model, self._sampling = player, model, sampling
 
     @property
     def noise_per_rollout(self) -> int:
@@ -100,13 +104,28 @@ class SharedPlayer:
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Sample each question once, on one rank; return all rollouts in order. Collective."""
         mine = slice(rank(), None, num_ranks())
-        with replica(self._model):
-            own = self._player.play(questions[mine], noise_RT[mine]) if questions[mine] else []
+        own = self._played(questions[mine], noise_RT[mine])
         played = [_LIST.validate_json(text) for text in exchange(_dump(own))]
         return [
             played[place % num_ranks()][place // num_ranks()].of(question)
             for place, question in enumerate(questions)
         ]
+
+    def _played(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
+        """Return this rank's rollouts. Collective."""
+        sampler = self._player.sampler
+        if not isinstance(sampler, VllmSampler):
+            with replica(self._model):
+                return self._player.play(questions, noise_RT) if questions else []
+        sampler.update()
+        own: list[Rollout] = []
+
+        def sample() -> None:
+            own.extend(self._player.play(questions, noise_RT) if questions else [])
+
+        together(sample)
+        refuse_other_policy(self._model, own, self._sampling)
+        return own
 
 
 class _Played(BaseModel):

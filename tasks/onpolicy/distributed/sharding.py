@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.split_adamw import SplitAdamW
 from tasks.model.architecture import blocks, body_of
-from tasks.model.shards import holding, sum_into_part, whole
+from tasks.model.shards import holding, remember_precision, sum_into_part, whole
 from tasks.platform.ranks import exchange_json, num_ranks, rank_device
 
 
@@ -98,6 +98,7 @@ def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
     """
     _check_shape(model)
     _check_weights(model)
+    remember_precision(model, compute)
     body, head = body_of(model), model.get_output_embeddings()
     mesh = init_device_mesh(rank_device().type, (num_ranks(),))
     places = {
@@ -138,19 +139,26 @@ def replica(model: PreTrainedModel) -> Iterator[None]:
     for unit in units:
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
-    # A tied head's parameter is the body's, which swaps it for the whole one in the body alone.
-    head, compute = model.get_output_embeddings(), next(body_of(model).parameters()).dtype
-    wholes = {
-        name: nn.Parameter(whole(part.detach().to(compute)), requires_grad=False)
-        for name, part in head.named_parameters(recurse=False)
-    }
     try:
-        with holding(head, wholes):
+        # A tied head's parameter is the body's, which swaps it for the whole one in the body alone.
+        with gathered_head(model, next(body_of(model).parameters()).dtype):
             yield
     finally:
         for unit in units:
             unit.reshard()
             unit.set_reshard_after_forward(True, recurse=False)
+
+
+@contextmanager
+def gathered_head(model: PreTrainedModel, compute: torch.dtype) -> Iterator[None]:
+    """Gather the output head on every rank for the context, for inference only. Collective."""
+    head = model.get_output_embeddings()
+    wholes = {
+        name: nn.Parameter(whole(part.detach().to(compute)), requires_grad=False)
+        for name, part in head.named_parameters(recurse=False)
+    }
+    with holding(head, wholes):
+        yield
 
 
 def _check_shape(model: PreTrainedModel) -> None:

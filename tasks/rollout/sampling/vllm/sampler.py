@@ -21,12 +21,12 @@ from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
+from tasks.platform.ranks import num_ranks, rank
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError, read_turn
-from tasks.rollout.sampling.vllm.weights import ServedWeights
-from tasks.rollout.settings import SamplingSettings
-
-_NUM_PROBED = 4
+from tasks.rollout.sampling.vllm.probe import most_shared
+from tasks.rollout.sampling.vllm.weights import ServedWeights, together
+from tasks.rollout.settings import SamplingSettings, VllmServer
 
 
 class VllmSampler:
@@ -43,9 +43,12 @@ class VllmSampler:
 
         A turn ends with ``end_id``, or with one of ``other_ends``.
 
+        Of several ranks each samples with one of the servers, in turn. Constructing is collective.
+
         Raises:
-            ValueError: if several ranks train the policy, or the settings name no server.
-            VllmError: if the server does not answer or serves other models alone.
+            RefusedError: if the settings name no server, or more servers than there are ranks.
+            VllmError: if a server does not answer, serves other models alone, or is of another
+                version than the others.
         """
         if settings.vllm is None:
             raise RefusedError(
@@ -53,9 +56,13 @@ class VllmSampler:
             )
         self._model, self._end_id, self._settings = model, end_id, settings
         self._ends = [end_id, *sorted({*other_ends} - {end_id})]
-        self._server, self._client = settings.vllm, VllmClient(settings.vllm)
+        _refuse_idle_servers(settings.vllm)
+        urls = settings.vllm.urls
+        self._server = settings.vllm.model_copy(update={"url": urls[rank() % len(urls)]})
+        self._client = VllmClient(self._server)
         self._weights = ServedWeights(self._client, settings.vllm, model)
-        self._longest = self._served_length()
+        self._longest = 0
+        together(self._look)
         self._is_probed = False
 
     def sample(
@@ -72,16 +79,26 @@ class VllmSampler:
         """
         assert not pixels, "make_sampler refuses a policy that reads images"
         self._refuse_too_long(contexts)
-        if self._weights.bring_up_to_date():
-            self._is_probed = False
+        if num_ranks() == 1:
+            self.update()
         with ThreadPoolExecutor(min(self._server.concurrency, len(contexts))) as pool:
             turns = list(pool.map(self._turn, contexts, map(_seed_of, noise)))
         # A server that was restarted meanwhile answers with the weights of its own folder.
         self._weights.refuse_others()
-        if not self._is_probed:
+        if num_ranks() == 1 and not self._is_probed:
             self._refuse_other_policy(contexts, turns)
             self._is_probed = True
         return turns
+
+    def update(self) -> None:
+        """Send the policy's weights if they changed. Collective.
+
+        A process that samples alone does it itself. Of several ranks, which sample a different
+        number of batches, all call it before any of them samples, and compare log-probabilities
+        with the policy's when all have.
+        """
+        if self._weights.bring_up_to_date():
+            self._is_probed = False
 
     def _turn(self, context: Sequence[int], seed: int) -> ModelTurn:
         most = self._settings.max_new_tokens
@@ -110,6 +127,10 @@ class VllmSampler:
             "return_token_ids": True,
             "add_special_tokens": False,
         }
+
+    def _look(self) -> None:
+        """Check that this rank's server is up and serves such a model."""
+        self._longest = self._served_length()
 
     def _served_length(self) -> int:
         """Return the number of tokens that the server accepts."""
@@ -143,7 +164,7 @@ class VllmSampler:
         self, contexts: Sequence[Sequence[int]], turns: Sequence[ModelTurn]
     ) -> None:
         """Compare some turns' log-probabilities with those that the policy itself gives them."""
-        some = list(zip(contexts, turns, strict=True))[:_NUM_PROBED]
+        some = [(contexts[place], turns[place]) for place in most_shared(contexts)]
         ids = [[*context, *turn.ids] for context, turn in some]
         flags = [[False] * len(context) + [True] * len(turn.ids) for context, turn in some]
         batch = pad_right(ids, flags, self._end_id).to(self._model.device)
@@ -153,16 +174,31 @@ class VllmSampler:
         self._model.train(was_training)
         own_N = token_log_probs(logits_NV, batch.tokens_N).cpu()
         served_N = torch.tensor([nats for _, turn in some for nats in turn.log_probs])
-        gap = float((own_N - served_N).abs().mean())
-        if not gap <= self._server.max_log_prob_gap:
-            raise VllmError(
-                "other-log-probabilities",
-                f"the server's log-probabilities are {gap:.3g} nats per token away from the "
-                f"policy's, and may be {self._server.max_log_prob_gap:g} (vllm.max_log_prob_gap): "
-                "it serves another model than this one, has not loaded the weights that were "
-                "sent, or reports them before the temperature (start it with --logprobs-mode "
-                "processed_logprobs)",
-            )
+        refuse_gap(float((own_N - served_N).abs().mean()), self._server)
+
+
+def refuse_gap(gap: float, server: VllmServer) -> None:
+    """Raise VllmError for a mean difference of log-probabilities, in nats per token, above limit.
+
+    NaN is above it.
+    """
+    if not gap <= server.max_log_prob_gap:
+        raise VllmError(
+            "other-log-probabilities",
+            f"the server's log-probabilities are {gap:.3g} nats per token away from the policy's, "
+            f"and may be {server.max_log_prob_gap:g} (vllm.max_log_prob_gap): it serves another "
+            "model than this one, has not loaded the weights that were sent, or reports them "
+            "before the temperature (start it with --logprobs-mode processed_logprobs)",
+        )
+
+
+def _refuse_idle_servers(server: VllmServer) -> None:
+    if len(server.urls) > num_ranks():
+        raise RefusedError(
+            "idle-servers",
+            f"the settings name {len(server.urls)} vLLM servers for {num_ranks()} ranks, and a "
+            "rank samples with one: name as many servers as ranks at most",
+        )
 
 
 def _seed_of(noise_T: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""Puts the trainer's weights into a running vLLM server, in place, and verifies them.
+"""Puts the trainer's weights into running vLLM servers, in place, and verifies them.
 
 vLLM has three ways to take weights while it runs. Its NCCL engine needs vLLM's own half in the
 trainer, and would then dictate the trainer's torch and transformers; its IPC engine takes pickles.
@@ -7,26 +7,21 @@ The one used here reads a folder of safetensors into the tensors that the server
 in memory at best.
 
 A fingerprint says whether weights have changed since, the server says which version it holds, and a
-probe compares its log-probabilities with the trainer's.
+probe compares its log-probabilities with the trainer's. Of several ranks the first ones lead a
+server each: they send it the weights. What fails on one rank is raised on all of them.
 """
 
-import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from pydantic import JsonValue
-from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
-from tasks.model.lora import merged_weights
-from tasks.platform.ranks import num_ranks
+from tasks.platform.ranks import exchange, exchange_json, rank
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
+from tasks.rollout.sampling.vllm.weight_files import fingerprint, write_weights
 from tasks.rollout.settings import VllmServer
-
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class ServedWeights:
@@ -35,15 +30,10 @@ class ServedWeights:
     def __init__(self, client: VllmClient, server: VllmServer, model: PreTrainedModel) -> None:
         """Take a policy, which may change its weights between calls; nothing is sent yet.
 
-        Raises:
-            ValueError: if several ranks train it: each holds a part of the weights alone.
+        ``server`` names all servers of the run, and ``client`` reaches this rank's.
         """
-        if num_ranks() > 1 or any(isinstance(module, FSDPModule) for module in model.modules()):
-            raise ValueError(
-                "several ranks train this policy, and one vLLM server takes weights from one "
-                "process: choose the engine transformers, or train on one rank"
-            )
         self._client, self._model = client, model
+        self._leads = rank() < len(server.urls)
         self._folder = Path(server.weights_folder)
         self._fingerprint: list[int] = []
         self._digest = ""
@@ -51,14 +41,27 @@ class ServedWeights:
     def bring_up_to_date(self) -> bool:
         """Send the weights if they changed since the last time; return whether they did.
 
+        Collective if several ranks train the policy.
+
         Raises:
-            VllmError: if the server does not take them, or holds others than were sent.
+            VllmError: if a server does not take them, or holds others than were sent.
         """
-        fingerprint = list(_fingerprint(self._model))
-        if fingerprint == self._fingerprint:
-            self.refuse_others()
+        now = fingerprint(self._model)
+        if not any(exchange_json(now != self._fingerprint)):
+            together(self.refuse_others)
             return False
-        sent, digest = self._write()
+        sent, digest = write_weights(self._model, self._folder)
+        together(lambda: self._send(sent, digest) if self._leads else None)
+        self._fingerprint, self._digest = now, digest
+        together(self.refuse_others)
+        if rank() == 0:
+            for other in self._folder.iterdir():
+                if other != sent:
+                    shutil.rmtree(other)
+        exchange("sent")
+        return True
+
+    def _send(self, sent: Path, digest: str) -> None:
         # A load that fails halfway leaves weights that belong to no version.
         self._name_version(f"loading {digest}")
         self._load(sent)
@@ -70,12 +73,6 @@ class ServedWeights:
                 "requests: give each run its own server",
             )
         self._name_version(digest)
-        self._fingerprint, self._digest = fingerprint, digest
-        self.refuse_others()
-        for other in self._folder.iterdir():
-            if other != sent:
-                shutil.rmtree(other)
-        return True
 
     def _name_version(self, version: str) -> None:
         self._client.post("/update_weight_version", {"new_version": version})
@@ -90,19 +87,6 @@ class ServedWeights:
                 f"the server did not load the weights, and is of no use until it is started again: "
                 f"start it with this run's model, for another has other shapes ({error})",
             ) from error
-
-    def _write(self) -> tuple[Path, str]:
-        """Write the weights as a folder that is named by their digest; return both."""
-        partial = self._folder / "partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        self._model.save_pretrained(partial, state_dict=_with_head(self._model))
-        digest = hashlib.sha256()
-        for file in sorted(partial.glob("*.safetensors")):
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        folder = self._folder / digest.hexdigest()
-        shutil.rmtree(folder, ignore_errors=True)
-        return partial.rename(folder), f"sha256:{digest.hexdigest()}"
 
     def refuse_others(self) -> None:
         """Ask the server which weights it holds.
@@ -120,22 +104,20 @@ class ServedWeights:
             )
 
 
-def _with_head(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Return the weights, the output head among them where it is the embeddings' tensor.
+def together(act: Callable[[], None]) -> None:
+    """Do something on every rank. Collective.
 
-    A server on a CPU keeps a packed copy of the head, which it makes anew only from a tensor of
-    the head's own name. Else it would answer with the head that it started with.
+    Raises:
+        VllmError: on all ranks if it fails on any, so that no rank waits for one that has ended.
     """
-    has_adapters = any(".lora_" in name for name, _ in model.named_parameters())
-    state = merged_weights(model) if has_adapters else model.state_dict()
-    tied = getattr(model, "all_tied_weights_keys", {})
-    return {name: tensor.clone() if name in tied else tensor for name, tensor in state.items()}
-
-
-def _fingerprint(model: PreTrainedModel) -> Iterator[int]:
-    """Yield a number for each parameter: the sum of its bits, as integers."""
-    sums: list[Tensor] = []
-    for parameter in model.parameters():
-        bits = parameter.detach().contiguous().view(_BITS[parameter.element_size()])
-        sums.append(bits.sum(dtype=torch.int64))
-    yield from torch.stack(sums).tolist()
+    failed: VllmError | None = None
+    try:
+        act()
+    except VllmError as error:
+        failed = error
+    said = exchange_json([failed.code, str(failed)] if failed is not None else [])
+    if failed is not None:
+        raise failed
+    for number, of_rank in enumerate(said):
+        if isinstance(of_rank, list) and of_rank:
+            raise VllmError(str(of_rank[0]), f"on rank {number}: {of_rank[1]}")

@@ -1,0 +1,158 @@
+"""The files that a vLLM server loads: a policy's weights, written by one process or by all ranks.
+
+Of several ranks none holds the whole model. It is written part by part: a layer, the rest of the
+body, the output head. All ranks put a part together, one of them writes it, and then it is dropped.
+The folder must be one that all ranks and servers see: in memory on one machine, on a shared file
+system across several.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
+
+from tasks.contracts.refusal import RefusedError
+from tasks.model.layers import weights_by_part
+from tasks.model.lora import merged_weights
+from tasks.model.shards import holding, local, precision_of, whole
+from tasks.platform.ranks import exchange, exchange_json, num_ranks, rank
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def write_weights(model: PreTrainedModel, folder: Path) -> tuple[Path, str]:
+    """Write the weights as a folder that is named by their digest; return both. Collective.
+
+    Raises:
+        RefusedError: if the folder has too little room.
+    """
+    partial = folder / "partial"
+    if rank() == 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    exchange("emptied")
+    _refuse_full(model, folder)
+    if num_ranks() == 1:
+        model.save_pretrained(partial, state_dict=_with_head(model))
+    else:
+        _write_parts(model, partial)
+    digest = hashlib.sha256()
+    for of_file in _digests(partial):
+        digest.update(of_file)
+    named = folder / digest.hexdigest()
+    if rank() == 0:
+        shutil.rmtree(named, ignore_errors=True)
+        partial.rename(named)
+    exchange("named")
+    return named, f"sha256:{digest.hexdigest()}"
+
+
+def fingerprint(model: PreTrainedModel) -> list[int]:
+    """Return a number for each parameter, or for this rank's part of it: the sum of its bits."""
+    sums: list[Tensor] = []
+    for parameter in model.parameters():
+        own = local(parameter.detach()).contiguous()
+        sums.append(own.view(_BITS[own.element_size()]).sum(dtype=torch.int64))
+    return torch.stack(sums).tolist()
+
+
+def _refuse_full(model: PreTrainedModel, folder: Path) -> None:
+    """Raise RefusedError on all ranks if the weights do not fit beside those that are there."""
+    precision = precision_of(model)
+    sizes = [(p.numel(), (precision or p.dtype).itemsize) for p in model.parameters()]
+    needed = sum(number * size for number, size in sizes)
+    free = [int(str(each)) for each in exchange_json(shutil.disk_usage(folder).free)]
+    if needed > min(free):
+        raise RefusedError(
+            "too-little-room",
+            f"{folder} has {min(free) >> 20} MiB of free space, and the weights for the vLLM "
+            f"server take {needed >> 20} MiB there, beside the last ones: set vllm.weights_folder "
+            "to a larger folder, or give /dev/shm more memory",
+        )
+
+
+def _write_parts(model: PreTrainedModel, partial: Path) -> None:
+    """Write each part's weights to a file of its own, by one rank after the other. Collective."""
+    if rank() == 0:
+        partial.mkdir()
+        model.config.save_pretrained(partial)
+    exchange("made")
+    state = model.state_dict()
+    for number, names in enumerate(weights_by_part(model).values()):
+        weights = _put_together(model, {name: state[name] for name in names})
+        if number % num_ranks() == rank():
+            named = revert_weight_conversion(model, weights)
+            contiguous = {name: tensor.cpu().contiguous() for name, tensor in named.items()}
+            save_file(contiguous, partial / f"part-{number:05d}.safetensors", {"format": "pt"})
+    exchange("written")
+
+
+@torch.no_grad()
+def _put_together(model: PreTrainedModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a part's whole weights, adapters merged, named as in the bare model. Collective."""
+    weights = {
+        name.replace(".base_layer.", "."): whole(_computed(model, tensor))
+        for name, tensor in state.items()
+        if ".lora_" not in name
+    }
+    for name in sorted(
+        n for n in weights if f"{n.removesuffix('weight')}base_layer.weight" in state
+    ):
+        module: Any = model.get_submodule(name.removesuffix(".weight"))  # PEFT's has no stable type
+        with _whole_factors(module):
+            [adapter] = module.lora_A
+            weights[name] = weights[name] + module.get_delta_weight(adapter)
+    return weights
+
+
+def _computed(model: PreTrainedModel, tensor: Tensor) -> Tensor:
+    """Return a shard in the precision that the policy computes in; whole tensors have it."""
+    precision = precision_of(model)
+    is_cast = isinstance(tensor, DTensor) and precision is not None and tensor.is_floating_point()
+    return tensor.to(precision) if is_cast else tensor
+
+
+@contextmanager
+def _whole_factors(module: Any) -> Iterator[None]:  # noqa: ANN401 - see above
+    """Put an adapter's factors together within the context. Collective."""
+    with ExitStack() as stack:
+        for factors in (module.lora_A, module.lora_B):
+            for factor in factors.values():
+                own = {n: nn.Parameter(whole(p)) for n, p in factor.named_parameters(recurse=False)}
+                stack.enter_context(holding(factor, own))
+        yield
+
+
+def _with_head(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the weights, the output head among them where it is the embeddings' tensor.
+
+    A server on a CPU keeps a packed copy of the head, which it makes anew only from a tensor of
+    the head's own name. Else it would answer with the head that it started with.
+    """
+    has_adapters = any(".lora_" in name for name, _ in model.named_parameters())
+    state = merged_weights(model) if has_adapters else model.state_dict()
+    tied = getattr(model, "all_tied_weights_keys", {})
+    return {name: tensor.clone() if name in tied else tensor for name, tensor in state.items()}
+
+
+def _digests(partial: Path) -> list[bytes]:
+    """Return the digests of all files in order; each rank computes some of them. Collective."""
+    files = sorted(partial.glob("*.safetensors"))
+    own = {}
+    for file in files[rank() :: num_ranks()]:
+        with file.open("rb") as stream:
+            own[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    found: dict[str, str] = {}
+    for of_rank in exchange_json(dict(own)):
+        assert isinstance(of_rank, dict)
+        found |= {name: str(text) for name, text in of_rank.items()}
+    return [bytes.fromhex(found[name]) for name in sorted(found)]

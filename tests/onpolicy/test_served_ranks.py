@@ -1,0 +1,77 @@
+"""Two ranks sample with two servers, and learn what one process learns with one."""
+
+import itertools
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from tasks.model.files import load_model
+from tests.onpolicy.test_parallel import base_model, run
+from tests.support.vllm_stand_in import NAME, StandIn, serving
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def servers():
+    """Return two servers and where they listen."""
+    stand_ins = [StandIn(), StandIn()]
+    with ExitStack() as stack:
+        yield stand_ins, [stack.enter_context(serving(one)) for one in stand_ins]
+
+
+def sampling(urls, folder):
+    """Return settings with these servers."""
+    first, *others = urls
+    server = {"url": first, "served_model": NAME, "weights_folder": str(folder / "weights")}
+    more = {"other_urls": others} if others else {}
+    return {"engine": "vllm", "vllm": server | more | {"timeout_seconds": 60.0}}
+
+
+def play(folder, num_ranks, urls, **told):
+    """Return the rollouts and the student of a run."""
+    folder.mkdir()
+    base = base_model(folder / "base", tied=True)
+    told["sampling"] = sampling(urls, folder)
+    run("ranks_play.py", num_ranks, folder, base, json.dumps(told))
+    rollouts = json.loads((folder / "rollouts-0.json").read_text())
+    return rollouts, load_model(folder / "student").state_dict()
+
+
+@pytest.mark.parametrize(
+    ("loop", "prompts"),
+    [({}, 5), ({"adapter": {"rank": 2, "alpha": 4}}, 1)],  # one prompt: a rank without any
+    ids=["all weights", "adapter, fewer prompts than ranks"],
+)
+def test_two_ranks_with_two_servers_learn_what_one_process_does(servers, tmp_path, loop, prompts):
+    stand_ins, urls = servers
+    ranks, ours = play(tmp_path / "ranks", 2, urls, loop=loop, prompts=prompts)
+    for one in stand_ins:
+        assert len(one.bodies("/collective_rpc")) == 3  # at every update
+        sent = [body["new_version"] for body in one.bodies("/update_weight_version")]
+        assert len(set(sent)) == 6
+    assert bool(stand_ins[1].bodies("/v1/completions")) == (prompts > 1)
+    alone, theirs = play(tmp_path / "alone", 0, urls[:1], loop=loop, prompts=prompts)
+    for found, expected in zip(itertools.chain(*ranks), itertools.chain(*alone), strict=True):
+        assert found.pop("sampler_log_probs") == pytest.approx(
+            expected.pop("sampler_log_probs"), rel=1e-3, abs=1e-4
+        )
+        assert found == expected
+    for name, weight in theirs.items():
+        assert float((ours[name] - weight).norm()) <= 1e-3 * float(weight.norm()), name
+
+
+def test_a_server_of_no_use_ends_all_ranks_with_a_message(servers, tmp_path):
+    stand_ins, urls = servers
+    stand_ins[1].spoil = lambda answer: answer["choices"].clear()
+    with pytest.raises(AssertionError, match="0 turns") as caught:
+        play(tmp_path / "ranks", 2, urls)
+    assert "on rank 1: " in str(caught.value)
+
+
+def test_other_log_probabilities_on_one_server_end_all_ranks(servers, tmp_path):
+    stand_ins, urls = servers
+    stand_ins[1].loads = False
+    with pytest.raises(AssertionError, match="nats per token away from the policy's"):
+        play(tmp_path / "ranks", 2, urls)
