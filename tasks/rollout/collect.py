@@ -181,16 +181,11 @@ class Player:
         An episode that a tool's answer would make longer than its ``room`` ends there, truncated.
         Raises ValueError for a template that cannot render several turns.
         """
-        self._environments, self._sampler, self._chat = environments, sampler, chat
+        self._environments, self.sampler, self._chat = environments, sampler, chat
         self._settings, self._batch_size, self._room = settings, batch_size, room
         self._context = lru_cache(maxsize=_REMEMBERED)(self._encode)
         if any(environment.max_turns > 1 for environment in environments.values()):
             chat.refuse_without_tools()
-
-    @property
-    def sampler(self) -> Sampler:
-        """The engine that samples."""
-        return self._sampler
 
     @property
     def noise_per_rollout(self) -> int:
@@ -258,8 +253,8 @@ class Player:
         contexts = [episode.ids for episode in episodes]
         pixels = [episode.pixels for episode in episodes]
         if all(each is None for each in pixels):
-            return self._sampler.sample(contexts, noise_RT)
-        return self._sampler.sample(contexts, noise_RT, pixels)
+            return self.sampler.sample(contexts, noise_RT)
+        return self.sampler.sample(contexts, noise_RT, pixels)
 
     def _hear(self, episodes: Sequence[_Open], writing: Sequence[int]) -> list[int]:
         """Let environments answer turns that ended; return the episodes that continue."""

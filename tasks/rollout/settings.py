@@ -25,7 +25,7 @@ class VllmServer(BaseModel):
     url: str
     """Address, such as ``http://127.0.0.1:8000``. Its control routes need no password, so keep it
     local."""
-    other_urls: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    other_urls: list[str] = Field(default_factory=list, exclude_if=lambda value: not value)
     """Addresses of further servers, for a run of several ranks. Each rank samples with one of them,
     in turn, and all of them load the same weights."""
     served_model: str = Field(min_length=1)
@@ -48,8 +48,8 @@ class VllmServer(BaseModel):
 
     @field_validator("other_urls")
     @classmethod
-    def _are_addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(cls._is_address(url) for url in urls)
+    def _are_addresses(cls, urls: list[str]) -> list[str]:
+        return [cls._is_address(url) for url in urls]
 
     @model_validator(mode="after")
     def _no_server_twice(self) -> "VllmServer":
