@@ -45,7 +45,7 @@ def test_no_rank_waits_forever_for_another(tmp_path, fault, codes):
         begin = time.monotonic()
         said = ranks[0].communicate(timeout=240)[1]
         assert time.monotonic() - begin < 60 + WAIT.total_seconds()
-        ranks[1].wait(timeout=240)
+        ranks[1].communicate(timeout=240)
         held.kill()
     assert ranks[0].returncode == 1, said
     assert {file.name: file.read_text() for file in tmp_path.glob("code-*")} == codes

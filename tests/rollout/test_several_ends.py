@@ -37,7 +37,7 @@ def test_config_and_generation_config_declare_ends(tmp_path):
     loaded = load_policy(save_policy(Policy(model, tokenizer()), tmp_path))
     assert declared_ends(loaded.model) == {2, OTHER}
     player = make_player({}, loaded, SamplingSettings())
-    assert player._sampler._ends == {2, OTHER}
+    assert player.sampler._ends == {2, OTHER}
     assert player._chat.decode([67, OTHER]) == player._chat.decode([67])
 
 
@@ -45,4 +45,4 @@ def test_a_model_without_a_declared_end_keeps_the_templates():
     policy = tiny_policy()
     policy.model.config.eos_token_id = policy.model.generation_config.eos_token_id = None
     assert declared_ends(policy.model) == set()
-    assert make_player({}, policy, SamplingSettings())._sampler._ends == {2}
+    assert make_player({}, policy, SamplingSettings()).sampler._ends == {2}

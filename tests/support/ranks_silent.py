@@ -25,7 +25,7 @@ def main(folder, fault):
             elif this_rank == 0:
                 exchange("here")
             elif fault == "silent":
-                time.sleep(60)
+                time.sleep(30)
             else:
                 sys.exit(1)
     except Exception as error:
