@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import click
 
 from lineage.errors import LineageError, paragraph
-from tasks.platform.garbage import collect_rarely
 from workflows.commands.output import show_trace
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -53,7 +52,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "trust": ("workflows.commands.trust:trust", "Show and change which keys sign which names."),
     "estimate": (
         "workflows.commands.estimate:estimate",
-        "Estimate what a consolidation takes: memory, storage, network, time.",
+        "Estimate what a consolidation takes: memory, storage and time.",
     ),
     "doctor": (
         "workflows.commands.doctor:doctor",
@@ -80,6 +79,8 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what it refuses ends in one message that steers no terminal."""
+        from tasks.platform.garbage import collect_rarely  # help loads no tasks
+
         sys.excepthook = show_trace
         collect_rarely()
         try:

@@ -35,11 +35,11 @@ def test_what_costs_time_alone_comes_before_more_machines():
     found = nearest(fit(checkpointed), H100)
     # Half the rows of a microbatch take about as long; computing again takes a third more.
     assert found.words == "loop.microbatch_tokens=80"
+    # With one row the closing of a segment takes the most, and to compute again saves nothing.
     one_row = {"microbatch_tokens": 10}
-    least = peak(work(loop={**one_row, "activation_checkpointing": True})).total
-    assert least < peak(work(loop=one_row)).total
-    found = nearest(fit(least, loop=one_row), H100)
-    assert found.words == "loop.activation_checkpointing=true"
+    least = peak(work(loop=one_row))
+    assert least.name == "closing a segment"
+    assert peak(work(loop={**one_row, "activation_checkpointing": True})).total == least.total
 
 
 def test_the_nearest_layout_is_named_and_fits():
