@@ -20,7 +20,6 @@ from tasks.gate.gate import leave_unmeasured
 from tasks.gate.plan import make_plan
 from tasks.model.files import Policy, save_policy
 from tasks.model.settings import ScratchSettings
-from tasks.platform import resume
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.prompts import write_demonstrations
 from tasks.rollout.settings import SamplingSettings
@@ -28,6 +27,7 @@ from tasks.sft.scratch import make_model, make_tokenizer
 from tasks.sft.steps import finetune
 from tasks.sft.warm_up import warm_up_student
 from tests.support.mirrors import MemoryMirror
+from tests.support.states import save_states_often
 from tests.support.tiny_faculty import copy_home
 from workflows.teachers.math.prompts import demonstrations
 from workflows.teachers.math.settings import DOMAIN, SFT
@@ -40,8 +40,7 @@ LABEL = StageLabel(name="math sft", owner="team-math")
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     """Have states saved every second instead of every two minutes."""
-    monkeypatch.setattr(resume, "_LEAST_SECONDS", 1.0)
-    monkeypatch.setattr(resume, "_LEAST_MULTIPLE", 1.0)
+    save_states_often(monkeypatch.setattr, seconds=1.0)
 
 
 class Child:

@@ -10,6 +10,7 @@ from tasks.mopd import round as rounds
 from tasks.mopd.round import RecallWatch, distil_rounds
 from tasks.platform.resume import RandomNumbers, States
 from tests.support.mopd_rounds import faculty_at, planned, told
+from tests.support.states import save_states_often
 
 
 @pytest.fixture
@@ -70,9 +71,7 @@ def test_a_state_is_neither_saved_nor_resumed(runner, plan):
 
 def test_a_round_gives_its_watch_to_its_states(runner, plan, monkeypatch):
     """With every step put away, a recall after the first one ends the round at the second."""
-    monkeypatch.setattr("tasks.platform.resume._LEAST_SECONDS", 0.0)
-    monkeypatch.setattr("tasks.platform.resume._LEAST_MULTIPLE", 0.0)
-    monkeypatch.setattr("tasks.platform.resume.LEAST_GRACE_SECONDS", 0.0)
+    save_states_often(monkeypatch.setattr)
     save, seen = States.save, []
 
     def save_and_recall(states, step):

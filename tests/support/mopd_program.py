@@ -11,14 +11,14 @@ from pathlib import Path
 from tasks.contracts.handover import Plan
 from tasks.mopd.round import distil_round
 from tasks.mopd.settings import RoundSettings
-from tasks.platform import resume
 from tasks.platform.step_runner import StepRunner
 from tests.support.mirrors import MemoryMirror
+from tests.support.states import save_states_often
 
 
 def main(folder):
     # Every step puts a state away, and MLflow is shown nothing.
-    resume._LEAST_SECONDS = resume._LEAST_MULTIPLE = 0.0
+    save_states_often()
     plan = Plan.model_validate_json((folder / "plan.json").read_text())
     settings = RoundSettings.model_validate_json((folder / "settings.json").read_text())
     student = distil_round(StepRunner(mirror=MemoryMirror()), plan, settings, seed=3)

@@ -14,12 +14,12 @@ from lineage.registry.registry import Registry
 from lineage.store.store import open_store
 from tasks.model.files import load_policy
 from tasks.onpolicy.settings import LoopSettings
-from tasks.platform import resume
 from tasks.rl.climb import climb as climb_ladder
 from tasks.rl.settings import RlSettings
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tests.support.climbs import climbed_from
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
+from tests.support.states import save_states_often
 from tests.support.tiny_faculty import (
     NUM_EVALUATION,
     RUNG_STEPS,
@@ -112,8 +112,7 @@ def kill_after(server, settings, updates):
 def test_a_climb_goes_on_with_the_next_server_after_one_was_killed(
     home_with_served_teachers, server, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(resume, "_LEAST_SECONDS", 0.0)  # every step puts a state away
-    monkeypatch.setattr(resume, "_LEAST_MULTIPLE", 0.0)
+    save_states_often(monkeypatch.setattr)
     served = sampling(server, tmp_path / "weights", max_new_tokens=4, timeout_seconds=20.0)
     settings = RlSettings(
         loop=LoopSettings(num_steps=6, learning_rate=3e-3, warmup_steps=0, rung_every=3),
