@@ -34,7 +34,7 @@ def group():
 
 def held(pool):
     """Return the bytes of each architecture's shards."""
-    modules = {id(teacher.module): teacher.module for teacher in pool._teachers.values()}
+    modules = {id(teacher.template): teacher.template for teacher in pool._teachers.values()}
     return [sum(s.nbytes() for s, _ in module._storages) for module in modules.values()]
 
 

@@ -69,7 +69,7 @@ def main(folder):
         found = scored(staged, wanted)
         for name, tokens in again:
             assert torch.equal(staged.rescore(name, tokens), staged.hidden(name, tokens))
-    held = {name: own_bytes(teacher.module) for name, teacher in pool._teachers.items()}
+    held = {name: own_bytes(teacher.template) for name, teacher in pool._teachers.items()}
     told = {"held": held, "counts": pool.counts.take()}
     (folder / f"told-{rank()}.json").write_text(json.dumps(told))
     save_file({str(n): logits for n, logits in enumerate(found)}, folder / f"logits-{rank()}")

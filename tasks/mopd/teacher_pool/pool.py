@@ -4,26 +4,17 @@ Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vo
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from tasks.contracts.refusal import RefusedError
-from tasks.model.files import refuse_non_finite
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
-from tasks.model.lora import LoraAdapter
 from tasks.mopd.settings import TeacherPlacement
 from tasks.mopd.teacher_pool.adapters import AdapterSwitch
-from tasks.mopd.teacher_pool.checkpoint import (
-    CheckpointFiles,
-    CheckpointFolder,
-    TeacherSource,
-    check_binding,
-)
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource
 from tasks.mopd.teacher_pool.device import (
     CopySlot,
     CudaCopyStream,
@@ -31,6 +22,7 @@ from tasks.mopd.teacher_pool.device import (
     PoolCounts,
     ViewSlot,
 )
+from tasks.mopd.teacher_pool.opening import Opener, teacher_named
 from tasks.mopd.teacher_pool.weights import (
     FileWeights,
     MemoryWeights,
@@ -90,7 +82,7 @@ class TeacherPool:
 
     def hidden_bytes(self, teacher: str) -> int:
         """Return the bytes of one token's hidden state."""
-        return self._named(teacher).template.hidden_bytes
+        return teacher_named(self._teachers, teacher).template.hidden_bytes
 
     def expect(self, teachers: Sequence[str]) -> None:
         """Announce the coming calls of ``hidden``: one teacher for each call, in order.
@@ -99,13 +91,13 @@ class TeacherPool:
         next announcement.
         """
         for teacher in set(teachers):
-            self._named(teacher)
+            teacher_named(self._teachers, teacher)
         self._expected = deque(teachers)
 
     @torch.no_grad()
     def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
         """Return the teacher's last hidden states [N, D] before the chosen tokens."""
-        pooled = self._named(teacher)
+        pooled = teacher_named(self._teachers, teacher)
         following, is_last = self._look_ahead(teacher)
         self._slot.load(pooled)
         self._adapters.apply(pooled.adapter, pooled.template.model)
@@ -122,19 +114,10 @@ class TeacherPool:
 
         They are divided by the sampling temperature. Only the output head is needed.
         """
-        pooled = self._named(teacher)
+        pooled = teacher_named(self._teachers, teacher)
         self._slot.load_head(pooled)
         self._adapters.apply(pooled.adapter, pooled.template.model)
         return head_logits(pooled.template.model, hidden_CD, self._temperature)
-
-    def _named(self, teacher: str) -> PooledTeacher:
-        try:
-            return self._teachers[teacher]
-        except KeyError:
-            raise KeyError(
-                f"the pool has no teacher {teacher!r} (it has {self.names}), and does not replace "
-                "it by another: correct the name"
-            ) from None
 
     def _look_ahead(self, teacher: str) -> tuple[PooledTeacher | None, bool]:
         """Return the teacher that is needed next, and whether this is the last call of this one."""
@@ -150,80 +133,14 @@ def open_teachers(sources: Sequence[TeacherSource], settings: PoolSettings) -> T
     """Return a pool of the teachers, all checked; equal checkpoints are opened once.
 
     Raises:
-        ValueError: naming the teacher, for ambiguous names, a wrong digest, another vocabulary size
-            than the student's, missing or non-finite weights, a model that needs its own code, or
-            an adapter that does not fit its base.
+        ValueError: as ``Opener.open_all``.
     """
-    check_binding(sources)
-    opener = _Opener(settings)
-    teachers = {}
-    for source in sources:
-        with naming(source.name):
-            teachers[source.name] = opener.open(source)
+    opener = Opener(ModuleTemplate, settings.device, settings.vocabulary_size)
+    teachers = opener.open_all(sources)
     counts = PoolCounts()
     distinct = list({id(teacher): teacher for teacher in teachers.values()}.values())
     slot = _slot(distinct, settings, counts)
     return TeacherPool(teachers, slot, settings, counts, _memory(distinct, settings))
-
-
-@contextmanager
-def naming(teacher: str) -> Iterator[None]:
-    """Name the teacher in whatever refuses it within the context."""
-    try:
-        yield
-    except ValueError as error:
-        code = error.code if isinstance(error, RefusedError) else "unusable-model"
-        message = f"teacher {teacher!r} cannot be used: {error}"
-        raise RefusedError(code, message) from error
-
-
-class _Opener:
-    """Opens each checkpoint, each architecture and each teacher once."""
-
-    def __init__(self, settings: PoolSettings) -> None:
-        self._settings = settings
-        self._checkpoints: dict[str, CheckpointFiles] = {}
-        self._templates: dict[str, ModuleTemplate] = {}
-        self._teachers: dict[tuple[str, str], PooledTeacher] = {}
-
-    def open(self, source: TeacherSource) -> PooledTeacher:
-        key = source.weights.digest, source.digest
-        if key not in self._teachers:
-            self._teachers[key] = self._open(source)
-        return self._teachers[key]
-
-    def _open(self, source: TeacherSource) -> PooledTeacher:
-        checkpoint = self._checkpoint(source.weights)
-        template = self._templates.get(checkpoint.architecture)
-        if template is None:
-            template = ModuleTemplate(checkpoint, self._settings.device)
-            self._templates[checkpoint.architecture] = template
-        adapter = None
-        if source.base is not None:
-            adapter = LoraAdapter(source.folder)
-            adapter.check_fits(template.model)
-        return PooledTeacher(source.weights.digest, checkpoint, template, adapter)
-
-    def _checkpoint(self, source: CheckpointFolder) -> CheckpointFiles:
-        if source.digest not in self._checkpoints:
-            checkpoint = CheckpointFiles(source.folder)
-            check_vocabulary(checkpoint, self._settings.vocabulary_size)
-            refuse_non_finite(checkpoint.tensors())
-            self._checkpoints[source.digest] = checkpoint
-        return self._checkpoints[source.digest]
-
-
-def check_vocabulary(checkpoint: CheckpointFiles, expected: int) -> None:
-    """Raise RefusedError for a teacher with another vocabulary size than the student's."""
-    inner = checkpoint.config.get("text_config")
-    config = inner if isinstance(inner, dict) else checkpoint.config
-    entries = config.get("vocab_size")
-    if entries != expected:
-        raise RefusedError(
-            "other-vocabulary",
-            f"its vocabulary has {entries} entries and the student's {expected}, so their "
-            "probabilities cannot be compared: use teachers with the student's tokenizer",
-        )
 
 
 def _slot(

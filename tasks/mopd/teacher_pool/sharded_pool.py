@@ -9,39 +9,24 @@ Shapes: N chosen tokens of a microbatch, C of a chunk of it, D hidden size, V vo
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from tasks.model.files import refuse_non_finite
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, refuse_other_logits
-from tasks.model.lora import LoraAdapter
 from tasks.mopd.teacher_pool.adapters import AdapterSwitch
-from tasks.mopd.teacher_pool.checkpoint import (
-    CheckpointFiles,
-    CheckpointFolder,
-    TeacherSource,
-    check_binding,
-)
+from tasks.mopd.teacher_pool.checkpoint import TeacherSource
 from tasks.mopd.teacher_pool.device import PoolCounts
 from tasks.mopd.teacher_pool.hidden_cache import HiddenCache, ScoreRequest, batch_key, to_host
-from tasks.mopd.teacher_pool.pool import PoolSettings, check_vocabulary, naming
+from tasks.mopd.teacher_pool.opening import OpenedTeacher, Opener, naming, teacher_named
+from tasks.mopd.teacher_pool.pool import PoolSettings
 from tasks.mopd.teacher_pool.sharded import ShardedModule
 from tasks.onpolicy.step_plan import idle_tokens
 from tasks.platform.ranks import exchange_json, num_ranks, rank
 
-
-@dataclass(frozen=True)
-class ShardedTeacher:
-    """An opened teacher: its weights, its module and its adapter."""
-
-    digest: str
-    """Digest of the full weights; teachers with the same digest share them."""
-    checkpoint: CheckpointFiles
-    module: ShardedModule
-    adapter: LoraAdapter | None = None
+ShardedTeacher = OpenedTeacher[ShardedModule]
+"""A teacher of which each rank holds a share."""
 
 
 class ShardedPool:
@@ -71,7 +56,7 @@ class ShardedPool:
 
     def hidden_bytes(self, teacher: str) -> int:
         """Return the bytes of one token's hidden state."""
-        return self._named(teacher).module.hidden_bytes
+        return teacher_named(self._teachers, teacher).template.hidden_bytes
 
     def expect(self, teachers: Sequence[str]) -> None:
         """Announce the coming calls of ``hidden``, so that the next teacher's files are read."""
@@ -80,11 +65,11 @@ class ShardedPool:
     @torch.no_grad()
     def hidden(self, teacher: str, tokens: TokenBatch) -> Tensor:
         """Return the teacher's last hidden states [N, D] before the chosen tokens. Collective."""
-        sharded = self._named(teacher)
+        sharded = teacher_named(self._teachers, teacher)
         self._load_body(sharded)
-        self._adapters.apply(sharded.adapter, sharded.module.model)
+        self._adapters.apply(sharded.adapter, sharded.template.model)
         self._read_ahead(teacher)
-        return chosen_hidden(sharded.module.model, tokens.to(self._device))
+        return chosen_hidden(sharded.template.model, tokens.to(self._device))
 
     @torch.no_grad()
     def logits(self, teacher: str, hidden_CD: Tensor) -> Tensor:
@@ -92,52 +77,43 @@ class ShardedPool:
 
         They are divided by the sampling temperature. No other rank is needed.
         """
-        sharded = self._named(teacher)
+        sharded = teacher_named(self._teachers, teacher)
         self._load_head(sharded)
-        self._adapters.apply(sharded.adapter, sharded.module.model)
-        return head_logits(sharded.module.model, hidden_CD, self._temperature)
+        self._adapters.apply(sharded.adapter, sharded.template.model)
+        return head_logits(sharded.template.model, hidden_CD, self._temperature)
 
     def check_logits(self) -> None:
         """Refuse an architecture that lacks weights or has unknown logits. Collective.
 
         One teacher of each is loaded: checkpoints of an architecture have the same tensors.
         """
-        for name, teacher in {id(t.module): (n, t) for n, t in self._teachers.items()}.values():
+        for name, teacher in {id(t.template): (n, t) for n, t in self._teachers.items()}.values():
             with naming(name):
                 self._load_body(teacher)
                 self._load_head(teacher)
-                refuse_other_logits(teacher.module.model)
-
-    def _named(self, teacher: str) -> ShardedTeacher:
-        try:
-            return self._teachers[teacher]
-        except KeyError:
-            raise KeyError(
-                f"the pool has no teacher {teacher!r} (it has {self.names}), and does not replace "
-                "it by another: correct the name"
-            ) from None
+                refuse_other_logits(teacher.template.model)
 
     def _load_body(self, teacher: ShardedTeacher) -> None:
         """Overwrite the shards; those of another architecture are freed first."""
         if self._body is not None and self._body.digest == teacher.digest:
             return
-        if self._body is not None and self._body.module is not teacher.module:
-            self._body.module.free_body()
+        if self._body is not None and self._body.template is not teacher.template:
+            self._body.template.free_body()
         self._body = None  # a load that fails halfway leaves no teacher
         digest, advice = self._ahead
         self.counts.loads += 1
         self.counts.prefetch_hits += digest == teacher.digest and bool(advice and advice.done())
         started = perf_counter()
-        self.counts.bytes_read += teacher.module.load_body(teacher.checkpoint)
+        self.counts.bytes_read += teacher.template.load_body(teacher.checkpoint)
         self.counts.seconds_waited += perf_counter() - started
         self._body = teacher
 
     def _load_head(self, teacher: ShardedTeacher) -> None:
         if self._head is not None and self._head.digest == teacher.digest:
             return
-        if self._head is not None and self._head.module is not teacher.module:
-            self._head.module.free_head()
-        teacher.module.load_head(teacher.checkpoint)
+        if self._head is not None and self._head.template is not teacher.template:
+            self._head.template.free_head()
+        teacher.template.load_head(teacher.checkpoint)
         self._head = teacher
 
     def _read_ahead(self, teacher: str) -> None:
@@ -232,46 +208,11 @@ def open_sharded_teachers(sources: Sequence[TeacherSource], settings: PoolSettin
     Each rank looks at its share of the weights for NaN and infinity.
 
     Raises:
-        ValueError: as ``open_teachers``, or for an architecture that cannot be sharded.
+        ValueError: as ``Opener.open_all``, or for an architecture that cannot be sharded.
     """
-    check_binding(sources)
-    opener = _ShardedOpener(settings)
-    teachers = {}
-    for source in sources:
-        with naming(source.name):
-            teachers[source.name] = opener.open(source)
+    share = slice(rank(), None, num_ranks())
+    opener = Opener(ShardedModule, settings.device, settings.vocabulary_size, share)
+    teachers = opener.open_all(sources)
     pool = ShardedPool(teachers, settings)
     pool.check_logits()
     return pool
-
-
-class _ShardedOpener:
-    """Opens each checkpoint and each architecture once."""
-
-    def __init__(self, settings: PoolSettings) -> None:
-        self._settings = settings
-        self._checkpoints: dict[str, CheckpointFiles] = {}
-        self._modules: dict[str, ShardedModule] = {}
-
-    def open(self, source: TeacherSource) -> ShardedTeacher:
-        checkpoint = self._checkpoint(source.weights)
-        module = self._modules.get(checkpoint.architecture)
-        if module is None:
-            module = ShardedModule(checkpoint, self._settings.device)
-            self._modules[checkpoint.architecture] = module
-        adapter = None
-        if source.base is not None:
-            adapter = LoraAdapter(source.folder)
-            adapter.check_fits(module.model)
-        return ShardedTeacher(source.weights.digest, checkpoint, module, adapter)
-
-    def _checkpoint(self, source: CheckpointFolder) -> CheckpointFiles:
-        if source.digest not in self._checkpoints:
-            checkpoint = CheckpointFiles(source.folder)
-            check_vocabulary(checkpoint, self._settings.vocabulary_size)
-            tensors = checkpoint.tensors()
-            refuse_non_finite(
-                {name: tensors[name] for name in sorted(tensors)[rank() :: num_ranks()]}
-            )
-            self._checkpoints[source.digest] = checkpoint
-        return self._checkpoints[source.digest]

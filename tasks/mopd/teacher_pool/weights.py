@@ -1,7 +1,6 @@
 """The weights of teachers, in files or in memory, and the module that holds them in turn."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -10,8 +9,8 @@ from transformers import PreTrainedModel
 
 from tasks.model.files import load_model
 from tasks.model.kernels.norms import write_norms_by_hand
-from tasks.model.lora import LoraAdapter
 from tasks.mopd.teacher_pool.checkpoint import CheckpointFiles
+from tasks.mopd.teacher_pool.opening import OpenedTeacher
 
 Weights = Mapping[str, Tensor]
 """Every parameter and saved buffer of an architecture by name; tied ones are the same tensor."""
@@ -112,15 +111,8 @@ def _file_names(loaded: Weights, in_file: Mapping[str, Tensor]) -> dict[str, str
     return sources
 
 
-@dataclass(frozen=True)
-class PooledTeacher:
-    """An opened teacher: its weights, its module and its adapter."""
-
-    digest: str
-    """Digest of the full weights; teachers with the same digest share them."""
-    checkpoint: CheckpointFiles
-    template: ModuleTemplate
-    adapter: LoraAdapter | None = None
+PooledTeacher = OpenedTeacher[ModuleTemplate]
+"""A teacher that fits into the memory of one process."""
 
 
 class WeightSource(Protocol):
