@@ -12,6 +12,7 @@ from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.worker.client import EnvironmentWorker
 from tasks.rollout.worker.limits import WorkerLimits
 from tests.support.bundles import episodes, processes_of, write_bundle, zombie_children
+from tests.support.project_files import ROOT
 
 TOKEN = "canary-7f3a"
 TRY = """
@@ -167,6 +168,25 @@ def leave():
     assert found.startswith("got")
     need(ask.confinement.processes_private)
     assert processes_of(tmp_path) == []
+
+
+def test_a_process_that_two_looks_missed_is_ended_too():
+    # One that loses its parent while we look is in neither list of children.
+    program = """
+import os, time
+from tasks.rollout.worker import supervisor
+
+real, looks = supervisor.descendants, []
+supervisor.descendants = lambda: looks.append(0) or ({} if len(looks) < 4 else real())
+if os.fork() == 0:
+    time.sleep(600)
+supervisor.end()
+print(len(looks) > 3, real())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (run.stdout, run.stderr) == ("True {}\n", "")
 
 
 def test_a_fork_bomb_ends_at_the_time_limit(tmp_path):

@@ -23,6 +23,7 @@ from pathlib import Path
 from tasks.rollout.worker import scratch, system_calls
 
 LOOK_SECONDS = 0.1
+_NEXT_LOOK_SECONDS = 0.001
 FIRST_STATUS = 200
 """Exit statuses of the supervisor from here on name the exceeded limit."""
 ENDINGS = {
@@ -138,16 +139,17 @@ def end() -> None:
     """End every descendant of this process, and wait for them.
 
     They are stopped first, because ending them one by one never catches up with processes that
-    fork.
+    fork. One that loses its parent while we look is in neither list of children, so we look again
+    as long as a child is left.
     """
-    stop()
-    for pid in descendants():
-        send(pid, signal.SIGKILL)
-    try:
+    with contextlib.suppress(ChildProcessError):  # all of them have ended
         while True:
-            os.waitpid(-1, 0)
-    except ChildProcessError:  # all of them have ended
-        return
+            stop()
+            for pid in descendants():
+                send(pid, signal.SIGKILL)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            time.sleep(_NEXT_LOOK_SECONDS)
 
 
 def answer_next(listener: int, most_processes: int) -> None:
