@@ -17,7 +17,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
 from tasks.model.log_probs import TokenBatch, pad_right
-from tasks.rollout.domains import make_sampler
+from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 MOST_BEHAVIORS = 10_000

@@ -82,6 +82,8 @@ class KeptRollout(_Entry):
     """Advantages of these tokens, by source."""
     teacher_prompt: tuple[int, ...] = Field(default=(), exclude_if=lambda ids: not ids)
     """Prompt that the teacher read in the place of the student's; () for the student's own."""
+    staleness: int = Field(default=0, exclude_if=lambda updates: updates == 0)
+    """Number of updates between the policy that sampled these tokens and the one that learned."""
 
 
 class Segment(_Entry):

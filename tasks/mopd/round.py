@@ -17,7 +17,8 @@ from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import Policy, load_policy
 from tasks.mopd.round_models import inputs_of, round_models
 from tasks.mopd.settings import RoundSettings
-from tasks.mopd.trainer import RoundSpec, RoundTrainer, open_source
+from tasks.mopd.source import open_source
+from tasks.mopd.trainer import RoundSpec, RoundTrainer
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.onpolicy.student_files import save_student, saving_note
 from tasks.platform.measurements import Measurements

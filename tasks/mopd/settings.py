@@ -12,6 +12,7 @@ from tasks.onpolicy.settings import (
     ImportanceMask,
     LoopSettings,
     Normalization,
+    refuse_staleness,
 )
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
@@ -200,6 +201,11 @@ class RoundSettings(BaseModel):
                 "weights (distil.importance.correction=none), no outcome, and the engine "
                 "transformers, because a server has the student's present weights",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _staleness_is_corrected(self) -> "RoundSettings":
+        refuse_staleness(self.loop, self.sampling, self.distil.importance)
         return self
 
     @model_validator(mode="after")

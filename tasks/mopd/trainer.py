@@ -1,18 +1,12 @@
-"""The collaborators of one MOPD round: teachers, environments, loop, ledger and checkpoints."""
+"""The collaborators of one MOPD round: teachers, loop, ledger and checkpoints."""
 
-import json
 import math
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import JsonValue
 from torch import nn
 
-from tasks.contracts.handover import Plan, PlannedTeacher
-from tasks.contracts.refusal import RefusedError
 from tasks.ledger.estimate import (
     RunEstimate,
     RunSize,
@@ -31,31 +25,18 @@ from tasks.mopd.objective import Distillation
 from tasks.mopd.round_models import RoundModels
 from tasks.mopd.routing import Label, Route, Routing
 from tasks.mopd.settings import Divergence, RoundSettings
+from tasks.mopd.source import CountedMixture, teacher_prompts
 from tasks.mopd.teachers import open_round_teachers
-from tasks.onpolicy.distributed.collective import SharedPlayer
 from tasks.onpolicy.learner import Learner, num_trained
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.run_monitor import RunMonitor
-from tasks.onpolicy.teacher_prompts import TeacherPrompts, room_for_teachers
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank_device
 from tasks.platform.resources import free_storage
 from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner
-from tasks.rollout.collect import Question, Rollout
-from tasks.rollout.domains import (
-    DomainShare,
-    Mixture,
-    Plays,
-    confinement_note,
-    make_player,
-    open_environment,
-    positions_of,
-    stored_prompts,
-)
-from tasks.rollout.environment import Prompt
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class RoundTrainer:
         spec: RoundSpec,
         policy: Policy,
         ledger: Path,
-        source: "CountedMixture",
+        source: CountedMixture,
     ) -> None:
         """Open the teachers, and check everything that can be checked before the first rollout."""
         self._settings, self._source = spec.settings, source
@@ -114,6 +95,7 @@ class RoundTrainer:
             "measurements": measurements,
             "tokens": self._source,
             "random": RandomNumbers(),
+            **({"ahead": self._source.ahead} if self._source.ahead is not None else {}),
         }
 
     def train(self, measurements: Measurements, states: States) -> None:
@@ -121,7 +103,7 @@ class RoundTrainer:
         callbacks = LoopCallbacks(
             _MetricsRecorder(self._settings, measurements), lambda _step: None
         )
-        observers = LoopObservers(self._recorder, states, self._run_monitor)
+        observers = LoopObservers(self._recorder, states, self._run_monitor, self._source.ahead)
         train(self.learner, self._objective, self._source, callbacks, observers)
 
     def _check_size(self, runner: StepRunner, policy: Policy) -> RunEstimate:
@@ -168,112 +150,8 @@ def open_objective(
     )
 
 
-def teacher_prompts(policy: Policy, teachers: Iterable[PlannedTeacher]) -> TeacherPrompts:
-    """Return the prompts as a round's teachers read them."""
-    return TeacherPrompts(policy.tokenizer, {t.name: t.system_prompt for t in teachers})
-
-
 def _warn(message: str) -> None:
     report("mopd", 0, 0, message=f"warning: {message}")
-
-
-class CountedMixture:
-    """A mixture that counts the response tokens of each domain."""
-
-    def __init__(self, mixture: Mixture, labels: Collection[Label], confinement: JsonValue) -> None:
-        """Take the mixture, the label of every prompt in it, and the confinement."""
-        self._mixture, self.labels, self.confinement = mixture, labels, confinement
-        self._tokens: Counter[str] = Counter()
-
-    def rollouts(self, step: int) -> list[Rollout]:
-        """Sample the rollouts of a step."""
-        played = self._mixture.rollouts(step)
-        for rollout in played:
-            self._tokens[rollout.domain] += rollout.num_response_tokens
-        return played
-
-    def save(self, folder: Path) -> None:
-        """Write the counts."""
-        (folder / "tokens.json").write_text(json.dumps(self._tokens), "utf-8")
-
-    def load(self, folder: Path) -> None:
-        """Continue from the counts that ``save`` wrote."""
-        self._tokens = Counter(json.loads((folder / "tokens.json").read_text("utf-8")))
-
-    @property
-    def tokens(self) -> int:
-        """Response tokens of all domains so far."""
-        return self._tokens.total()
-
-    def routed(self) -> dict[str, float]:
-        """Return the tokens of each domain as metrics."""
-        return {f"tokens_routed/{domain}": float(n) for domain, n in self._tokens.items()}
-
-
-@contextmanager
-def open_source(
-    runner: StepRunner,
-    plan: Plan,
-    policy: Policy,
-    settings: RoundSettings,
-    seed: int,
-) -> Iterator[CountedMixture]:
-    """Open the domains' environments, and yield the mixture of their prompts.
-
-    Raises:
-        ValueError: for a prompt of any split that leaves no room for a turn of the settings, in the
-            student or in a teacher with a system prompt.
-    """
-    teachers = plan.leads
-    with ExitStack() as stack:
-        environments = {
-            teacher.domain: stack.enter_context(
-                open_environment(
-                    runner.store,
-                    teacher.environment,
-                    teacher.domain,
-                    allow_unconfined=settings.sampling.allow_unconfined,
-                )
-            )
-            for teacher in teachers
-        }
-        shares = [
-            DomainShare(
-                teacher.domain,
-                _prompts(runner, teacher),
-                settings.prompts_per_domain,
-            )
-            for teacher in teachers
-        ]
-        reserved = room_for_teachers(
-            teacher_prompts(policy, plan.teachers),
-            plan.teachers,
-            positions_of(policy),
-            lambda teacher: runner.store.tree(teacher.checkpoint.digest),
-        )
-        alone = make_player(environments, policy, settings.sampling, reserved=reserved)
-        for teacher in teachers:  # what is measured after the round must not fail only then
-            for split in (teacher.validation, teacher.evaluation):
-                prompts = stored_prompts(runner.store, split)
-                alone.refuse_too_long([Question(teacher.domain, prompt) for prompt in prompts])
-        player: Plays = alone
-        if num_ranks() > 1:
-            player = SharedPlayer(alone, policy.model, settings.sampling)
-        labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
-        note = confinement_note(environments.values())
-        yield CountedMixture(
-            Mixture(player, shares, settings.rollouts_per_prompt, seed), labels, note
-        )
-
-
-def _prompts(runner: StepRunner, teacher: PlannedTeacher) -> list[Prompt]:
-    try:
-        return stored_prompts(runner.store, teacher.train)
-    except ValueError as error:
-        raise RefusedError(
-            "unusable-prompts",
-            f"the prompts of the domain {teacher.domain!r} cannot be used: {error}",
-        ) from error
 
 
 class _MetricsRecorder:

@@ -68,6 +68,7 @@ class _SampledRollout:
                 for source, parts in self.advantages.items()
             },
             teacher_prompt=self.item.teacher_prompt,
+            staleness=rollout.staleness,
         )
 
 

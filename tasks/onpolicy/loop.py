@@ -33,9 +33,16 @@ class LoopCallbacks:
     """Called with a step after which the policy is saved as a rung."""
 
 
+class BeginsAhead(Protocol):
+    """Samples rollouts while the loop trains."""
+
+    def begin(self, step: int) -> None:
+        """Begin to sample the rollouts of a step with the current policy. Collective."""
+
+
 @dataclass(frozen=True)
 class LoopObservers:
-    """Optional observers of a run. None of them changes the training."""
+    """Optional observers of a run. None of them changes the training, except ``ahead``."""
 
     recorder: LedgerRecorder | None = None
     """Writes the ledger."""
@@ -43,6 +50,8 @@ class LoopObservers:
     """Resumes the run from its last training state, and saves new ones."""
     monitor: RunMonitor | None = None
     """Stops a run that would ruin the student."""
+    ahead: BeginsAhead | None = None
+    """Begins each step's rollouts before the step before it trains, so they are one step stale."""
 
 
 def train(
@@ -58,9 +67,13 @@ def train(
     done = observers.checkpoints.restore() if observers.checkpoints is not None else 0
     for step in range(done + 1, last + 1):
         rollouts = source.rollouts(step)
+        if observers.ahead is not None and step < last:
+            observers.ahead.begin(step + 1)
         metrics = learner.update(objective, objective.score(rollouts), step, observers.recorder)
         if observers.monitor is not None:
             metrics |= observers.monitor.check(step, rollouts, metrics)
+        if observers.ahead is not None:
+            metrics["staleness"] = _mean_staleness(rollouts)
         callbacks.metrics(step, {**rollout_metrics(rollouts), **metrics})
         if step in rungs:
             callbacks.rung(step)
@@ -77,6 +90,13 @@ def rollout_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
             chosen = [rollout for rollout in rollouts if rollout.domain == domain]
             metrics |= _rollout_means(chosen, f"/{domain}")
     return metrics
+
+
+def _mean_staleness(rollouts: Sequence[Rollout]) -> float:
+    """Return the mean over response tokens, in updates."""
+    tokens = sum(rollout.num_response_tokens for rollout in rollouts)
+    stale = sum(rollout.staleness * rollout.num_response_tokens for rollout in rollouts)
+    return stale / max(1, tokens)
 
 
 def _rollout_means(rollouts: Sequence[Rollout], suffix: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ from lineage.frozen import respelled
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import LedgerSettings
 from tasks.model.settings import AdapterSettings, Precision
+from tasks.rollout.settings import SamplingEngine, SamplingSettings
 
 
 class Correction(StrEnum):
@@ -119,6 +120,9 @@ class LoopSettings(BaseModel):
     Open-MOPD, 2608.19098 section 3). Above 1, all but the first are off-policy."""
     inner_epochs: int = Field(default=1, ge=1, exclude_if=lambda value: value == 1)
     """Number of passes of the inner updates over a step's rollouts, each in a new order."""
+    staleness: int = Field(default=0, ge=0, le=1, exclude_if=lambda value: value == 0)
+    """Number of updates between the policy that samples a step's rollouts and the one that learns
+    from them. With 1, servers sample the next step's while this one trains."""
     rung_every: int = Field(default=0, ge=0)
     """Number of steps between checkpoints; 0 keeps only the last one."""
 
@@ -141,6 +145,41 @@ class LoopSettings(BaseModel):
         """Return the steps after which a checkpoint is kept; the last one is the result."""
         every = self.rung_every or self.num_steps
         return sorted({*range(every, self.num_steps + 1, every), self.num_steps})
+
+
+def refuse_staleness(
+    loop: LoopSettings, sampling: SamplingSettings, importance: ImportanceMask
+) -> None:
+    """Raise RefusedError for a staleness that could not work, or would not be corrected."""
+    if not loop.staleness:
+        return
+    if sampling.engine is not SamplingEngine.VLLM:
+        raise RefusedError(
+            "staleness-without-server",
+            f"loop.staleness is 1, but the engine {sampling.engine.value} samples with the weights "
+            "that are being trained, on the same cores or GPU, so nothing could overlap: sample "
+            "with vLLM servers, or set loop.staleness to 0",
+        )
+    if loop.updates_per_step > 1:
+        raise RefusedError(
+            "more-than-one-update-stale",
+            f"loop.staleness is 1, but a step has {loop.updates_per_step} updates, so the next "
+            "step's rollouts would be that many updates stale: set loop.inner_updates and "
+            "loop.inner_epochs to 1, or loop.staleness to 0",
+        )
+    if importance.correction is Correction.NONE:
+        raise RefusedError(
+            "staleness-uncorrected",
+            "loop.staleness is 1, but importance.correction is none, so stale tokens would count "
+            "as if the present policy had sampled them: set importance.correction to mask or "
+            "truncate, or loop.staleness to 0",
+        )
+    if loop.num_steps == 1:
+        raise RefusedError(
+            "no-effect",
+            "loop.staleness has no effect in a run of one step, which the first policy samples: "
+            "set it to 0, or raise loop.num_steps",
+        )
 
 
 def microbatch_tokens_on(*, on_gpu: bool) -> int:

@@ -100,13 +100,25 @@ class Report:
 
     @torch.no_grad()
     def add_gap(self, student_CV: Tensor, batch: Microbatch, chunk: slice) -> None:
-        """Add how far the learner's log-probabilities of tokens are from the sampler's, in nats."""
+        """Add how far the learner's log-probabilities of tokens are from the sampler's, in nats.
+
+        Those of stale tokens also hold what the policy learned since, so they count apart.
+        """
         if batch.update_index > 0 or batch.term:  # this policy has not sampled these tokens
             return
         own_C = token_log_probs(student_CV, batch.tokens.tokens_N[chunk])
         difference_C = own_C - batch.sampler_log_probs_N[chunk]
-        self._tokens.add("sampler_gap", difference_C.abs().sum(), len(difference_C))
-        self._tokens.add("sampler_bias", difference_C.sum(), len(difference_C))
+        if batch.staleness_N is None:
+            self._add_gap("sampler", difference_C)
+            return
+        stale_C = (batch.staleness_N[chunk] > 0).to(difference_C.device)
+        self._add_gap("stale", difference_C[stale_C])
+        self._add_gap("sampler", difference_C[~stale_C])
+
+    def _add_gap(self, name: str, difference_C: Tensor) -> None:
+        if len(difference_C):
+            self._tokens.add(f"{name}_gap", difference_C.abs().sum(), len(difference_C))
+            self._tokens.add(f"{name}_bias", difference_C.sum(), len(difference_C))
 
     def add_update(self, update: UpdateReport, padding: float) -> None:
         """Add an update, which is the same on all ranks."""

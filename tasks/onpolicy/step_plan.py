@@ -84,6 +84,8 @@ class Microbatch:
     sampled."""
     numbers_N: Mapping[str, Tensor] = field(default_factory=dict)
     """The numbers that every rollout of it has, of each token."""
+    staleness_N: Tensor | None = None
+    """Number of updates since each token was sampled, in host memory; None where all are 0."""
     student_log_probs: Callable[[], Tensor] | None = None
     """Returns the policy's log-probabilities [N] before the update, at one more pass of its head,
     for a method that judges whole rollouts. The learner sets it."""
@@ -236,12 +238,14 @@ def _microbatch(
     sampler: list[float] = []
     outcome: list[float] = []
     weights: list[float] = []
+    staleness: list[int] = []
     for item, weight in group:
         rollout, length = item.rollout, item.rollout.num_response_tokens
         flags = zip(rollout.is_response, rollout.sampler_log_probs, strict=True)
         sampler += [log_prob for written, log_prob in flags if written]
         outcome += item.numbers.get(ADVANTAGE, [item.outcome_advantage] * length)
         weights += [weight] * length
+        staleness += [rollout.staleness] * length
     names = sorted(set.intersection(*(set(item.numbers) for item, _ in group)))
     tokens, teacher_tokens = rows_of([item for item, _ in group], pad_id)
     return Microbatch(
@@ -257,6 +261,7 @@ def _microbatch(
             name: torch.tensor([number for item, _ in group for number in item.numbers[name]])
             for name in names
         },
+        staleness_N=torch.tensor(staleness) if any(staleness) else None,
     )
 
 

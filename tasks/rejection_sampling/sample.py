@@ -28,7 +28,7 @@ from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
 from tasks.rejection_sampling.parts import make_parts, part_size
 from tasks.rejection_sampling.settings import DomainPrompts, ResponseSettings
-from tasks.rollout.collect import Player, Question, refuse_long_prompt
+from tasks.rollout.collect import Player, Question
 from tasks.rollout.domains import (
     confinement_note,
     make_player,
@@ -39,6 +39,7 @@ from tasks.rollout.domains import (
 )
 from tasks.rollout.environment import Prompt
 from tasks.rollout.responses import GRADE, RESPONSES, ScoredResponse, write_responses
+from tasks.rollout.room import refuse_long_prompt
 from tasks.rollout.worker.client import EnvironmentWorker
 
 
@@ -187,7 +188,7 @@ def _refuse_long(
                 # Rendered also where there is no limit: a mode or a role may be refused.
                 ids = chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
                 if limit is not None:
-                    refuse_long_prompt(Question(part.domain, prompt), len(ids), room, limit)
+                    refuse_long_prompt(part.domain, prompt, len(ids), room, limit)
 
 
 @contextmanager

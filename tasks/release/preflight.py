@@ -17,9 +17,9 @@ from tasks.model.system_prompt import chat_tokens
 from tasks.platform.resources import free_storage
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.client import EnvironmentClient, EnvironmentFailure, Episode
-from tasks.rollout.collect import Question, refuse_long_prompt
 from tasks.rollout.domains import stored_prompts
 from tasks.rollout.environment import Demonstration
+from tasks.rollout.room import refuse_long_prompt
 from tasks.rollout.settings import SamplingSettings
 
 _STATE = 3
@@ -105,7 +105,7 @@ def refuse_long_prompts(
         for prompt in stored_prompts(runner.store, split):
             ids = chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
             room = sampling.max_new_tokens
-            refuse_long_prompt(Question(domain.settings.name, prompt), len(ids), room, limit)
+            refuse_long_prompt(domain.settings.name, prompt, len(ids), room, limit)
 
 
 def refuse_small_disk(

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 from lineage.store.store import Store
 from tasks.model.files import Policy
-from tasks.onpolicy.distributed.collective import SharedPlayer
-from tasks.platform.ranks import num_ranks
+from tasks.onpolicy.distributed.ahead import AheadDraws, AheadPlayer, AheadStage, player_of_run
 from tasks.rl.run_spec import RunSpec
 from tasks.rl.source import Draws, StagedDraws
-from tasks.rollout.domains import DomainShare, Mixture, Plays, make_player, stored_prompts
+from tasks.rollout.domains import DomainShare, Mixture, make_player, stored_prompts
 from tasks.rollout.worker.client import EnvironmentWorker
 
 
@@ -30,13 +29,16 @@ def draws_of(
         for domain in spec.domains
     ]
     stages: list[tuple[int, Draws]] = []
+    ahead: list[AheadStage] = []
     for first in (1, *(stage.from_step for stage in settings.lengths)):
         cap = {"max_new_tokens": settings.max_new_tokens(first)}
         sampling = settings.sampling.model_copy(update=cap)
         alone = make_player(workers, policy, sampling, spec.system_prompt)
-        player: Plays = alone
-        if num_ranks() > 1:
-            player = SharedPlayer(alone, policy.model, sampling)
+        player = player_of_run(alone, policy.model, sampling, settings.loop.staleness)
         mixture = Mixture(player, shares, settings.rollouts_per_prompt, spec.seed)
         stages.append((first, mixture))
+        if isinstance(player, AheadPlayer):
+            ahead.append(AheadStage(first, mixture, player))
+    if ahead:
+        return AheadDraws(ahead)
     return stages[0][1] if len(stages) == 1 else StagedDraws(stages)

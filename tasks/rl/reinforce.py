@@ -16,6 +16,7 @@ from tasks.model.architecture import vocabulary_size
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.images import reads_images
+from tasks.onpolicy.distributed.ahead import AheadDraws
 from tasks.onpolicy.distributed.collective import DistributedStepRunner
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
@@ -78,6 +79,7 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
         draws = draws_of(runner.store, spec, policy, workers)
+        ahead = draws if isinstance(draws, AheadDraws) else None
         source = RewardedSource(draws, settings, open_rewards(runner.store, spec))
         tools = open_tools(runner.store, spec, policy, source)
         objective = Reinforcement(settings, tools)
@@ -99,6 +101,7 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
             "random": RandomNumbers(),
             **tools.parts,
             **({"average": average} if average is not None else {}),
+            **({"ahead": ahead} if ahead is not None else {}),
         }
         ladder.follow(objective, source, average)
         with runner.shown_live(last, ladder.measurements, spec.owner):
@@ -108,7 +111,9 @@ def _reinforce(runner: StepRunner, spec: RunSpec) -> list[Rung]:
                 source,
                 LoopCallbacks(ladder.measure, partial(ladder.save, learner)),
                 LoopObservers(
-                    checkpoints=States(runner.store, last.digest(), parts), monitor=monitor
+                    checkpoints=States(runner.store, last.digest(), parts),
+                    monitor=monitor,
+                    ahead=ahead,
                 ),
             )
     rungs = _rungs(runner, spec)

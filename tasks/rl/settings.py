@@ -6,7 +6,12 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.contracts.refusal import RefusedError
-from tasks.onpolicy.settings import HealthSettings, ImportanceMask, LoopSettings
+from tasks.onpolicy.settings import (
+    HealthSettings,
+    ImportanceMask,
+    LoopSettings,
+    refuse_staleness,
+)
 from tasks.rl.actor_critic import PretrainingSettings, ValueSettings, ValueStart
 from tasks.rl.hint_settings import HintSettings
 from tasks.rl.variants import (
@@ -146,6 +151,11 @@ class RlSettings(BaseModel):
         others = size / (size - 1)
         alone = self.advantage.baseline is AdvantageBaseline.LEAVE_ONE_OUT
         return float((size - 1) ** 0.5) * (others if alone else 1.0)
+
+    @model_validator(mode="after")
+    def _staleness_is_corrected(self) -> Self:
+        refuse_staleness(self.loop, self.sampling, self.importance)
+        return self
 
     @model_validator(mode="after")
     def _ratio_can_move(self) -> Self:

@@ -4,7 +4,7 @@ Shapes: R rollouts, T noise numbers for each (turns x tokens a turn).
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from tasks.model.chat import ChatTokens
 from tasks.rollout.client import EnvironmentClient, Episode
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.rollout.responses import GRADE, ScoredResponse
+from tasks.rollout.room import WITHOUT_LIMIT, Room, refuse_long_prompt
 from tasks.rollout.sampling.sampler import ModelTurn, Sampler
 from tasks.rollout.settings import SamplingSettings
 
@@ -43,6 +44,9 @@ class Rollout:
     """Whether the model's positions left no room for a further turn."""
     pixels: Tensor | None = field(default=None, compare=False, repr=False)
     """Pixels of the prompt's images, as the model reads them; None without any."""
+    staleness: int = 0
+    """Number of updates of the policy since each of these tokens was sampled, when the run learns
+    from them."""
 
     @property
     def num_response_tokens(self) -> int:
@@ -76,26 +80,6 @@ class Question:
 
     domain: str
     prompt: Prompt
-
-
-def _nothing(_domain: str, _prompt: Prompt) -> int:
-    return 0
-
-
-@dataclass(frozen=True)
-class Room:
-    """How many tokens an episode may have."""
-
-    positions: int | None = None
-    """Positions of the model; None without a limit."""
-    reserved: Callable[[str, Prompt], int] = _nothing
-    """Returns how many of them the episodes of a domain's prompt leave free."""
-
-    def limit(self, question: Question) -> int | None:
-        """Return the most tokens of an episode; None without a limit."""
-        if self.positions is None:
-            return None
-        return self.positions - self.reserved(question.domain, question.prompt)
 
 
 @dataclass
@@ -146,21 +130,6 @@ class _Open:
         )
 
 
-def refuse_long_prompt(question: Question, num_tokens: int, room: int, limit: int) -> None:
-    """Raise RefusedError if a prompt and a turn of ``room`` tokens exceed the model's positions.
-
-    ``limit`` is without the positions that the teacher's system prompt takes.
-    """
-    if num_tokens + room > limit:
-        raise RefusedError(
-            "prompt-too-long",
-            f"prompt {question.prompt.id!r} of domain {question.domain!r} has {num_tokens} tokens, "
-            f"and with a turn of {room} it does not fit into the {limit} positions that the model "
-            "has, less those of a teacher's system prompt: shorten it or drop it, or lower "
-            "max_new_tokens",
-        )
-
-
 class Player:
     """Plays prompts against their domains' environments; all domains share the sampler's batches.
 
@@ -174,7 +143,7 @@ class Player:
         chat: ChatTokens,
         settings: SamplingSettings,
         batch_size: int = 256,
-        room: Room = Room(),
+        room: Room = WITHOUT_LIMIT,
     ) -> None:
         """Take the collaborators; none of them is owned or closed here.
 
@@ -197,6 +166,10 @@ class Player:
         """Raise ValueError naming a question that leaves no room for a turn in the context."""
         for question in questions:
             self._open(question)
+
+    def contexts(self, questions: Sequence[Question]) -> list[list[int]]:
+        """Return the ids of each question's first context."""
+        return [self._open(question).ids for question in questions]
 
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Play each question once and return the graded rollouts in the same order.
@@ -231,9 +204,9 @@ class Player:
     def _open(self, question: Question) -> _Open:
         ids = list(self._context(question.prompt.messages, question.prompt.mode))
         room = self._settings.max_new_tokens
-        limit = self._room.limit(question)
+        limit = self._room.limit(question.domain, question.prompt)
         if limit is not None:
-            refuse_long_prompt(question, len(ids), room, limit)
+            refuse_long_prompt(question.domain, question.prompt, len(ids), room, limit)
         opened = _Open(question, ids, [False] * len(ids), [0.0] * len(ids))
         if self._chat.images is not None:
             given = [image for message in question.prompt.messages for image in message.images]
@@ -279,7 +252,7 @@ class Player:
         """Add a tool's answer to an episode, or end it if no further turn would fit."""
         ids = self._chat.tool_reply(reply, episode.question.prompt.mode)
         length = len(episode.ids) + len(ids) + self._settings.max_new_tokens
-        limit = self._room.limit(episode.question)
+        limit = self._room.limit(episode.question.domain, episode.question.prompt)
         if limit is not None and length > limit:
             episode.truncated = episode.without_room = True
             return False

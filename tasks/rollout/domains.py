@@ -24,11 +24,11 @@ from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.model.architecture import declared_ends, positions_in
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy
-from tasks.model.images import reader_in, reads_images
+from tasks.model.images import reader_in
 from tasks.model.system_prompt import chat_tokens
 from tasks.platform.progress import report
 from tasks.rollout.client import EnvironmentClient
-from tasks.rollout.collect import Player, Question, Rollout, Room
+from tasks.rollout.collect import Player, Question, Rollout
 from tasks.rollout.environment import Demonstration, Prompt
 from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.responses import (
@@ -39,30 +39,12 @@ from tasks.rollout.responses import (
     read_comparisons,
     read_responses,
 )
-from tasks.rollout.sampling.sampler import Sampler
-from tasks.rollout.sampling.transformers.sampler import TransformersSampler
-from tasks.rollout.sampling.vllm.sampler import VllmSampler
-from tasks.rollout.settings import SamplingEngine, SamplingSettings
+from tasks.rollout.room import Room
+from tasks.rollout.sampling.engine import make_sampler
+from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.texts import TEXT, TextDocument, read_texts
 from tasks.rollout.worker.client import EnvironmentWorker
 from tasks.rollout.worker.limits import Confinement
-
-
-def make_sampler(policy: Policy, chat: ChatTokens, settings: SamplingSettings) -> Sampler:
-    """Return a sampler of a policy in this process; its weights may change between calls."""
-    match settings.engine:
-        case SamplingEngine.TRANSFORMERS:
-            return TransformersSampler(
-                policy.model, chat.end_id, chat.pad_id, settings, chat.end_ids
-            )
-        case SamplingEngine.VLLM:
-            if reads_images(policy.model.config):
-                raise RefusedError(
-                    "images-not-served",
-                    "a vLLM server samples text alone here, and the policy reads images too: "
-                    "choose the engine transformers",
-                )
-            return VllmSampler(policy.model, chat.end_id, settings, chat.end_ids)
 
 
 @contextmanager
@@ -232,7 +214,11 @@ class Mixture:
 
     def rollouts(self, step: int) -> list[Rollout]:
         """Sample the prompts of a step (counted from 1) with the current policy."""
-        return self._play([(s.domain, self._draw(s, step)) for s in self._shares], step)
+        return self._player.play(*self.drawn(step))
+
+    def drawn(self, step: int) -> tuple[list[Question], Tensor]:
+        """Return the questions of a step, and a row of noise for each."""
+        return self._with_noise([(s.domain, self._draw(s, step)) for s in self._shares], step)
 
     def replacements(
         self, step: int, attempt: int, counts: Mapping[str, int], used: Set[tuple[str, str]]
@@ -248,9 +234,13 @@ class Mixture:
             order = random.Random(f"{self._seed} {share.domain} {step} {attempt}")
             chosen = order.sample(free, min(len(free), counts.get(share.domain, 0)))
             drawn.append((share.domain, chosen))
-        return self._play(drawn, step, attempt) if any(chosen for _, chosen in drawn) else []
+        if not any(chosen for _, chosen in drawn):
+            return []
+        return self._player.play(*self._with_noise(drawn, step, attempt))
 
-    def _play(self, drawn: Iterable[tuple[str, Sequence[Prompt]]], *place: int) -> list[Rollout]:
+    def _with_noise(
+        self, drawn: Iterable[tuple[str, Sequence[Prompt]]], *place: int
+    ) -> tuple[list[Question], Tensor]:
         questions, noise = [], []
         for domain, prompts in drawn:
             own = [
@@ -262,7 +252,7 @@ class Mixture:
             # Of the domain's own: another domain in the mixture changes nothing here.
             generator = torch.Generator().manual_seed(seed_of(self._seed, domain, *place))
             noise.append(noise_for(self._player, len(own), generator))
-        return self._player.play(questions, torch.cat(noise))
+        return questions, torch.cat(noise)
 
     def _draw(self, share: DomainShare, step: int) -> list[Prompt]:
         first = (step - 1) * share.prompts_per_step

@@ -25,7 +25,7 @@ from tasks.model.files import load_policy
 from tasks.mopd.counterfactual.recompute import replay_round
 from tasks.mopd.round_form import RecomputeSpec
 from tasks.mopd.round_models import round_models
-from tasks.mopd.trainer import open_source
+from tasks.mopd.source import open_source
 from tasks.rollout.settings import SamplingSettings
 from tests.support.courses import behavior
 from tests.support.mopd_rounds import Run, faculty_at, planned, told

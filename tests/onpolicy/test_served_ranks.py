@@ -5,6 +5,7 @@ import json
 from contextlib import ExitStack
 
 import pytest
+import torch
 
 from tasks.model.files import load_model
 from tests.onpolicy.test_parallel import base_model, run
@@ -75,3 +76,27 @@ def test_other_log_probabilities_on_one_server_end_all_ranks(servers, tmp_path):
     stand_ins[1].loads = False
     with pytest.raises(AssertionError, match="nats per token away from the policy's"):
         play(tmp_path / "ranks", 2, urls)
+
+
+def test_two_ranks_sample_ahead_as_one_process_does_and_resume_to_the_same_bits(servers, tmp_path):
+    _, urls = servers
+    loop = {"staleness": 1, "num_steps": 4}
+    undisturbed, expected = play(tmp_path / "ranks", 2, urls, loop=loop)
+    assert [{one["staleness"] for one in step} for step in undisturbed] == [{0}, {1}, {1}, {1}]
+
+    folder = tmp_path / "killed"
+    with pytest.raises(AssertionError, match="killed"):
+        play(folder, 2, urls, loop=loop, die_at=3)
+    told = {"sampling": sampling(urls, folder), "loop": loop}
+    run("ranks_play.py", 2, folder, folder / "base", json.dumps(told))
+    resumed = json.loads((folder / "rollouts-0.json").read_text())
+    assert resumed == undisturbed[1:]  # the state is that of step 1, with the rollouts of step 2
+    for name, weight in load_model(folder / "student").state_dict().items():
+        assert torch.equal(weight, expected[name]), name
+
+    alone, theirs = play(tmp_path / "alone", 0, urls[:1], loop=loop)
+    for found, by_one in zip(itertools.chain(*undisturbed), itertools.chain(*alone), strict=True):
+        assert found["ids"] == by_one["ids"]
+        assert found["staleness"] == by_one["staleness"]
+    for name, weight in theirs.items():
+        assert float((expected[name] - weight).norm()) <= 1e-3 * float(weight.norm()), name

@@ -7,9 +7,10 @@ import torch
 
 from tasks.model.chat import ChatTokens
 from tasks.rollout.client import LocalEnvironment
-from tasks.rollout.collect import Player, Question, Room
+from tasks.rollout.collect import Player, Question
 from tasks.rollout.domains import play as play_seeded
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
+from tasks.rollout.room import Room
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.scratch import CHAT_TEMPLATE

@@ -7,7 +7,7 @@ import torch
 
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.rollout.domains import make_sampler
+from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.sampling.vllm.client import VllmError
 from tasks.rollout.sampling.vllm.sampler import VllmSampler

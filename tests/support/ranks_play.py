@@ -1,7 +1,8 @@
 """What each rank runs in ``test_parallel``: the whole loop, with rollouts of its own and states.
 
 ``python ranks_play.py FOLDER BASE`` plays and trains alone, under torchrun with as many ranks. A
-third argument may hold settings of sampling and loop, and a number of prompts, as JSON.
+third argument may hold settings of sampling and loop, a number of prompts, and a step that kills
+it, as JSON.
 """
 
 import itertools
@@ -14,14 +15,14 @@ from lineage.store.store import FolderStore
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy
 from tasks.model.log_probs import token_log_probs
-from tasks.onpolicy.distributed.collective import SharedPlayer
+from tasks.onpolicy.distributed.ahead import AheadDraws, AheadStage, player_of_run
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.onpolicy.student_files import save_student
-from tasks.platform.ranks import joined_ranks, num_ranks, rank
+from tasks.platform.ranks import joined_ranks, rank
 from tasks.platform.resume import States
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.domains import DomainShare, Mixture, make_player
@@ -77,25 +78,32 @@ def main(folder, base, told):
 
     class Source:
         def rollouts(self, step):
-            played.append(mixture.rollouts(step))
+            played.append(source.rollouts(step))
             return played[-1]
 
-    player = make_player({"twice": LocalEnvironment(Twice())}, policy, sampling)
+    alone = make_player({"twice": LocalEnvironment(Twice())}, policy, sampling)
     prompts = [Prompt(str(n), (Message("user", f"{n}+{n}="),)) for n in range(num_prompts)]
     share = DomainShare("twice", prompts, prompts_per_step=num_prompts)
-    if num_ranks() > 1:
-        player = SharedPlayer(player, policy.model, sampling)
+    player = player_of_run(alone, policy.model, sampling, settings.staleness)
     mixture = Mixture(player, [share], 1, seed=4)
+    ahead = AheadDraws([AheadStage(1, mixture, player)]) if settings.staleness else None
+    source = ahead or mixture
     # The first rank's clock says at every look that a state is due; others' stand still.
     clock = itertools.count(0, 10_000).__next__ if rank() == 0 else lambda: 0.0
     store = FolderStore(folder / "store")
-    states = States(store, "sha256:" + "12" * 32, {"learner": learner}, clock)
+    parts = {"learner": learner} | ({"ahead": ahead} if ahead is not None else {})
+    states = States(store, "sha256:" + "12" * 32, parts, clock)
+
+    def measure(step, _metrics):
+        if step == told.get("die_at"):
+            raise SystemExit("killed")
+
     train(
         learner,
         Reward(),
         Source(),
-        LoopCallbacks(lambda *_: None, lambda _: None),
-        LoopObservers(checkpoints=states),
+        LoopCallbacks(measure, lambda _: None),
+        LoopObservers(checkpoints=states, ahead=ahead),
     )
     save_student(learner, policy.tokenizer, folder / "student")
     rows = [[asdict(item) for item in step] for step in played]

@@ -104,12 +104,7 @@ class SharedPlayer:
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Sample each question once, on one rank; return all rollouts in order. Collective."""
         mine = slice(rank(), None, num_ranks())
-        own = self._played(questions[mine], noise_RT[mine])
-        played = [_LIST.validate_json(text) for text in exchange(_dump(own))]
-        return [
-            played[place % num_ranks()][place // num_ranks()].of(question)
-            for place, question in enumerate(questions)
-        ]
+        return gathered(questions, self._played(questions[mine], noise_RT[mine]))
 
     def _played(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Return this rank's rollouts. Collective."""
@@ -126,6 +121,21 @@ class SharedPlayer:
         together(sample)
         refuse_other_policy(self._model, own, self._sampling)
         return own
+
+
+def gathered(questions: Sequence[Question], own: Sequence[Rollout]) -> list[Rollout]:
+    """Return all rollouts in order; ``own`` are those of every n-th question. Collective."""
+    played = [_LIST.validate_json(text) for text in exchange(dump_rollouts(own))]
+    return [
+        played[place % num_ranks()][place // num_ranks()].of(question)
+        for place, question in enumerate(questions)
+    ]
+
+
+def read_rollouts(questions: Sequence[Question], text: str) -> list[Rollout]:
+    """Return the rollouts of these questions that ``dump_rollouts`` wrote, bit for bit."""
+    played = _LIST.validate_json(text)
+    return [one.of(question) for one, question in zip(played, questions, strict=True)]
 
 
 class _Played(BaseModel):
@@ -159,7 +169,8 @@ class _Played(BaseModel):
 _LIST = TypeAdapter(list[_Played])
 
 
-def _dump(rollouts: Sequence[Rollout]) -> str:
+def dump_rollouts(rollouts: Sequence[Rollout]) -> str:
+    """Return rollouts as JSON, without their questions and how stale they are."""
     played = [
         _Played(
             turns=rollout.turns,

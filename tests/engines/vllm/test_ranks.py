@@ -21,7 +21,9 @@ def play(folder, ranks, start, server, **told):
     return [*rollouts], load_model(folder / "student").state_dict()
 
 
-@pytest.mark.parametrize("loop", [{}, {"adapter": {"rank": 2, "alpha": 4}}])
+@pytest.mark.parametrize(
+    "loop", [{}, {"adapter": {"rank": 2, "alpha": 4}}, {"staleness": 1}], ids=str
+)
 def test_two_ranks_learn_what_one_process_does(server, start, tmp_path, loop):
     ranks, ours = play(tmp_path / "ranks", 2, start, server, loop=loop)
     alone, theirs = play(tmp_path / "alone", 0, start, server, loop=loop)

@@ -13,6 +13,7 @@ than 1, ``--logprobs-mode processed_logprobs``.
 import hashlib
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from pydantic import JsonValue
@@ -64,6 +65,7 @@ class VllmSampler:
         self._longest = 0
         together(self._look)
         self._is_probed = False
+        self._sends = num_ranks() == 1
 
     def sample(
         self,
@@ -79,39 +81,51 @@ class VllmSampler:
         """
         assert not pixels, "make_sampler refuses a policy that reads images"
         self._refuse_too_long(contexts)
-        if num_ranks() == 1:
+        if self._sends:
             self.update()
-        with ThreadPoolExecutor(min(self._server.concurrency, len(contexts))) as pool:
-            turns = list(pool.map(self._turn, contexts, map(_seed_of, noise)))
+        turns = self.begun(contexts, noise, self._settings.max_new_tokens)
         # A server that was restarted meanwhile answers with the weights of its own folder.
         self._weights.refuse_others()
-        if num_ranks() == 1 and not self._is_probed:
+        if self._sends and not self._is_probed:
             self._refuse_other_policy(contexts, turns)
             self._is_probed = True
         return turns
 
+    def begun(self, contexts: Sequence[Sequence[int]], noise: Tensor, most: int) -> list[ModelTurn]:
+        """Return the first ``most`` tokens of each turn, by the weights that the server holds."""
+        with ThreadPoolExecutor(min(self._server.concurrency, len(contexts))) as pool:
+            seeds = map(_seed_of, noise)
+            return list(pool.map(partial(self._turn, most), contexts, seeds))
+
     def update(self) -> None:
         """Send the policy's weights if they changed. Collective.
 
-        A process that samples alone does it itself. Of several ranks, which sample a different
-        number of batches, all call it before any of them samples, and compare log-probabilities
-        with the policy's when all have.
+        A process that samples alone does it itself, unless it was to ``wait_for_updates``. Of
+        several ranks, which sample a different number of batches, all call it before any of them
+        samples, and compare log-probabilities with the policy's when all have.
         """
         if self._weights.bring_up_to_date():
             self._is_probed = False
 
-    def _turn(self, context: Sequence[int], seed: int) -> ModelTurn:
-        most = self._settings.max_new_tokens
-        answer = self._client.post("/v1/completions", self._request(context, seed))
+    def wait_for_updates(self) -> None:
+        """Sample from now on with the weights of the last ``update``, whatever the policy becomes.
+
+        The caller then compares log-probabilities. A call of ``sample`` reads no weights and needs
+        no other rank, so a thread can make it while the policy trains.
+        """
+        self._sends = False
+
+    def _turn(self, most: int, context: Sequence[int], seed: int) -> ModelTurn:
+        answer = self._client.post("/v1/completions", self._request(context, seed, most))
         ids, nats = read_turn(answer, context, self._server.served_model, self._ends, most)
         return ModelTurn(tuple(ids), tuple(nats), ended=ids[-1] in self._ends)
 
-    def _request(self, context: Sequence[int], seed: int) -> dict[str, JsonValue]:
+    def _request(self, context: Sequence[int], seed: int, most: int) -> dict[str, JsonValue]:
         """Return the request body: sample from the full distribution, without truncation."""
         return {
             "model": self._server.served_model,
             "prompt": list(context),
-            "max_tokens": self._settings.max_new_tokens,
+            "max_tokens": most,
             "temperature": self._settings.temperature,
             "seed": seed,
             "top_p": 1.0,
