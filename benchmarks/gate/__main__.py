@@ -1,6 +1,13 @@
-"""``python -m benchmarks.gate``: see ``cases``."""
+"""``python -m benchmarks.gate``: see ``cases``; with the word ``fresh``, see that package."""
 
-from benchmarks.gate.cases import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["fresh"]:
+        from benchmarks.gate.fresh.__main__ import main as fresh
+
+        fresh(sys.argv[2:])
+    else:
+        from benchmarks.gate.cases import main
+
+        main()

@@ -8,7 +8,7 @@ not descend from: another child of the same grandparent where there is one, whic
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from benchmarks.gate import cases as gate
 from benchmarks.gate.mismatch import Family
 from lineage.graph.graph import Lineage
 from tasks.model.ancestry import CheckpointTensors, ancestry
+from tasks.model.relation import Ancestry
 
 PARENT = ("start", "student", "from 0")
 FALSE_OF_EACH = 2
@@ -38,14 +39,30 @@ class Made:
     """The record of what it was made from, "" for a base."""
 
 
-def run_ancestry(results: Path, family: Family, seed: int) -> None:
-    """Ask of everything in the family's store, with its recorded parent and with others."""
-    made, store = _made(family), family.runner.store
-    lineage, rng = Lineage(store), random.Random(seed)
+@dataclass(frozen=True)
+class Declaration:
+    """A parent that a checkpoint might declare, the true one or a stranger."""
+
+    child: Made
+    declared: Made
+    parent: Made
+    grandparent: Made
+    strangers: tuple[Made, ...]
+    """Others that were made from the grandparent, and are not the child's kin."""
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the child was made from the declared parent."""
+        return self.declared is self.parent
+
+
+def declarations(family: Family, seed: int) -> Iterator[Declaration]:
+    """Yield what everything in the family's store might declare, with its parent and others."""
+    made = _made(family)
+    lineage, rng = Lineage(family.runner.store), random.Random(seed)
     children = defaultdict(list)
     for each in made.values():
         children[each.parent].append(each)
-    rows = []
     for child in made.values():
         parent = made.get(child.parent)
         grandparent = made.get(parent.parent) if parent else None
@@ -62,31 +79,42 @@ def run_ancestry(results: Path, family: Family, seed: int) -> None:
             and not (parent.kind in CLIMB and m.kind in CLIMB)
         ]
         false = rng.sample(strangers, min(FALSE_OF_EACH, len(strangers)))
-        # As in the gate: what else was made from the same grandparent might be the parent instead.
-        candidates = [
-            CheckpointTensors(each.record, store.tree(each.output))
-            for each in (parent, *rng.sample(strangers, min(MOST_CANDIDATES, len(strangers))))
-        ]
+        near = tuple(rng.sample(strangers, min(MOST_CANDIDATES, len(strangers))))
         for declared in (parent, *false):
-            if declared.output in {child.output, grandparent.output}:
-                continue
-            found = ancestry(
-                store.tree(child.output),
-                CheckpointTensors(declared.record, store.tree(declared.output)),
-                store.tree(grandparent.output),
-                candidates,
-            )
-            if found is None or found.projection is None:
-                continue
-            rows.append(
-                {
-                    "kind": child.kind,
-                    "true": declared is parent,
-                    "projection": round(found.projection, 4),
-                    "distance": round(found.distance, 5),
-                    "contradicted": found.contradicted,
-                }
-            )
+            if declared.output not in {child.output, grandparent.output}:
+                yield Declaration(child, declared, parent, grandparent, near)
+
+
+def checked(
+    family: Family, declaration: Declaration, candidates: Sequence[Made]
+) -> Ancestry | None:
+    """Check a declaration against the weights, as the gate does."""
+    store = family.runner.store
+    return ancestry(
+        store.tree(declaration.child.output),
+        CheckpointTensors(declaration.declared.record, store.tree(declaration.declared.output)),
+        store.tree(declaration.grandparent.output),
+        [CheckpointTensors(each.record, store.tree(each.output)) for each in candidates],
+    )
+
+
+def run_ancestry(results: Path, family: Family, seed: int) -> None:
+    """Ask of everything in the family's store, with its recorded parent and with others."""
+    rows = []
+    for each in declarations(family, seed):
+        # As in the gate: what else was made from the same grandparent might be the parent instead.
+        found = checked(family, each, (each.parent, *each.strangers))
+        if found is None or found.projection is None:
+            continue
+        rows.append(
+            {
+                "kind": each.child.kind,
+                "true": each.is_true,
+                "projection": round(found.projection, 4),
+                "distance": round(found.distance, 5),
+                "contradicted": found.contradicted,
+            }
+        )
     whole = gate.read(results)
     whole["ancestry"][str(seed)] = rows
     write_whole(results, whole)

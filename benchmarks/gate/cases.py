@@ -45,6 +45,7 @@ NOISE = {"math": 0.05, "code": 0.1, "agent": 0.2, "instruct": 0.4}
 
 
 OTHER_BASE = ", other base"
+PROBE = ProbeSettings()
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,12 @@ def rungs_of(family: mismatch.Family, case: Case, own: PlannedTeacher) -> list[A
     return conventions.conventional(family, start, own, convention, case.level)
 
 
-def probe(family: mismatch.Family, own: PlannedTeacher, checkpoint: Artifact) -> dict[str, object]:
+def probe(
+    family: mismatch.Family,
+    own: PlannedTeacher,
+    checkpoint: Artifact,
+    settings: ProbeSettings = PROBE,
+) -> dict[str, object]:
     """Measure the case's teacher beside the family's others, blind to all records."""
     store = family.runner.store
     subjects = [
@@ -225,7 +231,7 @@ def probe(family: mismatch.Family, own: PlannedTeacher, checkpoint: Artifact) ->
         for teacher in (own, *(t for t in family.plan.teachers if t is not own))
     ]
     start = store.tree(family.plan.student.digest)
-    found = measure(store, start, subjects, ProbeSettings())
+    found = measure(store, start, subjects, settings)
     return found.teachers[0].model_dump(mode="json") | {"probe_seconds": found.seconds}
 
 

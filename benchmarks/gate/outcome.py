@@ -1,5 +1,6 @@
 """What became of a merge: the student's score, as a share of what there was to gain."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,10 +14,11 @@ from tasks.mopd.round import distil_round
 from tasks.mopd.settings import DistilSettings, RoundSettings
 from tasks.onpolicy.run_monitor import TrainingAbortedError
 from tasks.onpolicy.settings import LoopSettings
+from tasks.rollout.settings import SamplingSettings
 
-STEPS = 60
+LOOP = LoopSettings(num_steps=60, learning_rate=5e-4)
 PROMPTS = 12
-LEARNING_RATE = 5e-4
+SAMPLING = SamplingSettings()
 LEAST_GAIN = 0.1
 """A teacher that beats the student by less has nothing of its own to be measured by."""
 
@@ -47,6 +49,11 @@ class Otherwise:
     objective: Mapping[str, object] = field(default_factory=dict)
     stages: int = 1
     """Of the ladder, which the teacher then has."""
+    seed: int = 0
+    sampling: SamplingSettings = SAMPLING
+    """Of the merge and of the grading."""
+    loop: LoopSettings = LOOP
+    prompts: int = PROMPTS
 
 
 AS_EVER = Otherwise()
@@ -63,8 +70,7 @@ def merged(
         checkpoint: By what.
         otherwise: What is not as in the other merges.
     """
-    places = [t.domain for t in family.plan.teachers]
-    beside = family.plan.teachers[(places.index(own.domain) + 1) % len(places)]
+    beside, sampling = beside_of(family, own), otherwise.sampling
     plan = family.plan.model_copy(
         update={
             "student": otherwise.student or family.plan.student,
@@ -72,39 +78,61 @@ def merged(
         }
     )
     settings = RoundSettings(
-        loop=LoopSettings(num_steps=STEPS, learning_rate=LEARNING_RATE),
+        loop=otherwise.loop,
         distil=DistilSettings.model_validate(otherwise.objective),
         ledger=LedgerSettings(displacements=False),
-        prompts_per_domain=PROMPTS,
+        sampling=sampling,
+        prompts_per_domain=otherwise.prompts,
         ladder_stages=otherwise.stages,
     )
-    start, reference = reference_scores(family, own)
-    teacher = _score(family, checkpoint, own)
+    start, reference = reference_scores(family, own, sampling)
+    teacher = score(family, checkpoint, own, sampling)
     try:
-        made = distil_round(family.runner, plan, settings, 0)
+        made = distil_round(family.runner, plan, settings, otherwise.seed)
     except TrainingAbortedError as illness:
         return Outcome(start, teacher, reference, start, 0.0, 0.0, str(illness))
-    after = _score(family, made, own)
-    before, best = reference_scores(family, beside)
-    gain = teacher - start if teacher - start >= LEAST_GAIN else reference - start
+    after = score(family, made, own, sampling)
+    before, best = reference_scores(family, beside, sampling)
     return Outcome(
         start=start,
         teacher=teacher,
         reference=reference,
         student=after,
-        normalized=(after - start) / gain,
-        other_domain=(_score(family, made, beside) - before) / (best - before),
+        normalized=share_of(after - start, gain_of(start, teacher, reference)),
+        other_domain=share_of(score(family, made, beside, sampling) - before, best - before),
     )
 
 
-def reference_scores(family: Family, teacher: PlannedTeacher) -> tuple[float, float]:
+def beside_of(family: Family, own: PlannedTeacher) -> PlannedTeacher:
+    """Return the teacher of the next domain."""
+    places = [t.domain for t in family.plan.teachers]
+    return family.plan.teachers[(places.index(own.domain) + 1) % len(places)]
+
+
+def gain_of(start: float, teacher: float, reference: float) -> float:
+    """Return what there was to gain: the teacher's lead, or the reference's if that is small."""
+    return teacher - start if teacher - start >= LEAST_GAIN else reference - start
+
+
+def share_of(risen: float, gain: float) -> float:
+    """Return the share of a gain; NaN where there was nothing to gain."""
+    return risen / gain if gain else math.nan
+
+
+def reference_scores(
+    family: Family, teacher: PlannedTeacher, sampling: SamplingSettings = SAMPLING
+) -> tuple[float, float]:
     """Return what start and released teacher score in a domain; measured once, then found."""
-    student = family.plan.student
-    return _score(family, student, teacher), _score(family, teacher.checkpoint, teacher)
+    checkpoints = (family.plan.student, teacher.checkpoint)
+    start, best = (score(family, checkpoint, teacher, sampling) for checkpoint in checkpoints)
+    return start, best
 
 
-def _score(family: Family, checkpoint: Artifact, of: PlannedTeacher) -> float:
-    examiner = Examiner(family.runner, checkpoint, EvaluationSettings())
+def score(
+    family: Family, checkpoint: Artifact, of: PlannedTeacher, sampling: SamplingSettings
+) -> float:
+    """Return a checkpoint's mean score on a domain's held-out prompts."""
+    examiner = Examiner(family.runner, checkpoint, EvaluationSettings(sampling=sampling))
     return read_measured(
         family.runner, examiner.measure(of.domain, of.environment, of.evaluation)
     ).mean

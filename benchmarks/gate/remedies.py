@@ -1,7 +1,7 @@
 """What remedies bring back of what teachers lost: warm-up, delta target, staged ladder."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -13,8 +13,10 @@ from benchmarks.gate.mismatch import Family, foreign_fork, sibling_fork
 from benchmarks.gate.outcome import LEAST_GAIN, Otherwise, Outcome, merged
 from benchmarks.gate.verdicts import LEAST_LOST, SAME, baseline, share
 from lineage.artifacts import Artifact, Release, Rung, put_manifest, read_manifest
+from lineage.records.record import Input
 from tasks.contracts.handover import Gated, PlannedTeacher, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.remedies import WarmUpSettings
+from tasks.gate.plan import store_plan
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
 
@@ -48,7 +50,6 @@ class Patient:
         return merged(self.family, own, self.checkpoint, otherwise)
 
     def _warmed(self) -> Artifact:
-        family = self.family
         verdict = TeacherVerdict(
             name=self.own.name,
             domain=self.own.domain,
@@ -56,12 +57,10 @@ class Patient:
             done=Remedy.WARM_UP,
         )
         teacher = self.own.model_copy(update={"checkpoint": self.checkpoint})
-        plan = family.plan.model_copy(update={"teachers": [teacher]})
-        assert family.plan.artifact is not None
-        gated = Gated(plan=plan, report=family.plan.artifact, teachers=[verdict])
         # One cycle: what the committed figures measured.
-        settings, sampling = WarmUpSettings(most_cycles=1), SamplingSettings()
-        return warm_up_student(family.runner, gated, settings, sampling, 0).student
+        settings = WarmUpSettings(most_cycles=1)
+        gated = gated_with(self.family, [teacher], verdict)
+        return warm_up_student(self.family.runner, gated, settings, SamplingSettings(), 0).student
 
     def _ladder(self) -> list[Rung]:
         rungs = gate.rungs_of(self.family, self.case, self.own)
@@ -80,6 +79,22 @@ class Patient:
         if self.case.kind == "sibling SFT":
             return sibling_fork(self.family, self.case.level)
         return foreign_fork(self.family) if "other base" in self.case.kind else None
+
+
+def gated_with(
+    family: Family, teachers: Sequence[PlannedTeacher], verdict: TeacherVerdict
+) -> Gated:
+    """Return a stored plan of some teachers, with the gate's verdict on one of them."""
+    plan = family.plan.model_copy(update={"teachers": list(teachers), "artifact": None})
+    # A plan is found by its releases, but here other checkpoints are in their places.
+    replaced = [
+        Input.of(role, part, teacher.name)
+        for teacher in teachers
+        for role, part in (("teacher", teacher.checkpoint), ("grader", teacher.environment))
+    ]
+    stored = store_plan(family.runner, plan, after=replaced)
+    plan = plan.model_copy(update={"artifact": stored})
+    return Gated(plan=plan, report=stored, teachers=[verdict])
 
 
 def _of_convention(case: "gate.Case") -> bool:

@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from benchmarks.common.statistics import auc, rank_correlation, ratio_within_rounds, spread
+from benchmarks.common.statistics import (
+    auc,
+    auc_difference,
+    auc_interval,
+    rank_correlation,
+    ratio_of_sums,
+    ratio_within_rounds,
+    spread,
+)
 from benchmarks.gate.verdicts import SAME, baseline, halves, share
 from benchmarks.step.balance import table
 
@@ -40,6 +48,64 @@ def test_auc_is_the_share_of_pairs_in_order_and_a_tie_is_half():
 @pytest.mark.parametrize("scored", [[], [(1, True)], [(1, False)]])
 def test_without_both_kinds_the_auc_is_missing(scored):
     assert math.isnan(auc(scored))
+
+
+def pairs(positive, negative):
+    return [*((score, True) for score in positive), *((score, False) for score in negative)]
+
+
+def test_the_interval_of_one_pair_is_wilsons():
+    # One of one: from 1 / (1 + 1.96^2) to 1.
+    low, high = auc_interval(pairs([2], [1]))
+    assert (low, high) == (pytest.approx(1 / (1 + 1.959964**2), abs=1e-6), 1.0)
+    low, high = auc_interval(pairs([1], [2]))
+    assert (low, high) == (0.0, pytest.approx(1 - 1 / (1 + 1.959964**2), abs=1e-6))
+
+
+def test_the_limits_of_an_auc_are_196_of_their_own_errors_away():
+    scored = pairs([3, 5, 6, 7], [1, 2, 4, 4, 8])
+    found = auc(scored)  # 2 + 4 + 4 + 4 of 20
+    assert found == 0.7
+    for limit in auc_interval(scored):
+        more = (4 + 5) / 2 - 1
+        spread = 1 + more * (1 - limit) / (2 - limit) + more * limit / (1 + limit)
+        error = math.sqrt(limit * (1 - limit) * spread / (4 * 5))
+        assert abs(found - limit) / error == pytest.approx(1.959964, abs=1e-4)
+    low, high = auc_interval(scored)
+    assert low < found < high
+
+
+def test_more_cases_narrow_the_interval_of_a_perfect_auc():
+    few = auc_interval(pairs([2] * 5, [1] * 5))[0]
+    many = auc_interval(pairs([2] * 50, [1] * 50))[0]
+    assert few < many < 1.0
+    assert all(math.isnan(limit) for limit in auc_interval(pairs([1], [])))
+
+
+def test_a_difference_of_aucs_is_of_the_same_cases():
+    one, other = pairs([3, 3], [1, 2]), pairs([3, 1.5], [1, 2])
+    found, low, high = auc_difference(one, other, 0)
+    # 1 against 3 of 4 pairs. A resample without the second positive has no difference, and one of
+    # it and the second negative alone has the largest.
+    assert found == 0.25
+    assert (low, high) == (0.0, 1.0)
+    assert auc_difference(one, one, 0) == (0.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match="same cases"):
+        auc_difference(one, one[:-1], 0)
+    assert all(math.isnan(value) for value in auc_difference(one[:2], other[:2], 0))
+
+
+def test_infinite_scores_are_compared_like_others():
+    assert auc_difference(pairs([math.inf], [1]), pairs([0], [math.inf]), 0)[0] == 1.0
+
+
+def test_a_ratio_of_sums_is_resampled_by_pairs():
+    found, low, high = ratio_of_sums([0.5, 2.0], [1.0, 2.0], 0)
+    # Both pairs: 2.5 / 3. The first alone 0.5, the second alone 1.
+    assert found == pytest.approx(2.5 / 3)
+    assert (low, high) == (0.5, 1.0)
+    assert ratio_of_sums([0.3], [0.6], 0) == (0.5, 0.5, 0.5)
+    assert math.isnan(ratio_of_sums([], [], 0)[0])
 
 
 def test_a_ratio_is_taken_within_each_round():

@@ -1,0 +1,66 @@
+"""What is frozen while the family is evaluated: the gate, its thresholds, and the family itself."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from benchmarks.common.results import Row
+from lineage.digest import digest_file, digest_json
+from tasks.contracts.remedies import LEAST_AFTER_REMEDY, WarmUpSettings
+from tasks.gate.measured import ProbeSettings
+from tasks.gate.prediction import FILE
+from tasks.gate.verdict import GateSettings
+from tasks.platform.provenance import code_digest, source_digest
+
+_HERE = Path(__file__).parent
+_FAMILY = (
+    *("fresh/family.py", "fresh/teachers.py", "fresh/rewording.py", "fresh/one_case.py"),
+    *("fresh/predictors.py", "fresh/grader/environment.py", "mismatch.py", "outcome.py"),
+)
+"""Files that decide what a row holds."""
+
+
+def frozen_gate() -> dict[str, JsonValue]:
+    """Return the gate's identity: digests of code and calibration, and every threshold.
+
+    The code is that of the gate, of warm-up and merge, and of what they run (sampling, models); and
+    apart from it that of the cases, so that none is changed between two rows.
+    """
+    parts: dict[str, JsonValue] = {
+        "code": source_digest("gate", "sft", "mopd", "supervised"),
+        "family": digest_json({name: code_digest(_HERE.parent / name) for name in _FAMILY}),
+        "calibration": digest_file(FILE),
+        "thresholds": GateSettings().model_dump(mode="json"),
+        "probe": ProbeSettings().model_dump(mode="json"),
+        "warm_up": WarmUpSettings().model_dump(mode="json"),
+        "least_after_remedy": LEAST_AFTER_REMEDY,
+    }
+    return {**parts, "digest": digest_json(parts)}
+
+
+def one_gate(rows: Iterable[Row], now: Mapping[str, JsonValue] | None = None) -> str:
+    """Return the digest of the one gate that all rows are of; "" for no rows.
+
+    Args:
+        rows: Rows of cases.
+        now: The gate that is about to add a row.
+
+    Raises:
+        SystemExit: for rows of different gates, naming the cases of each.
+    """
+    cases: dict[str, list[str]] = {}
+    for row in rows:
+        cases.setdefault(row["gate"]["digest"], []).append(row["case"])
+    if now is not None:
+        cases.setdefault(str(now["digest"]), []).append("the code that runs now")
+    if len(cases) > 1:
+        listed = "; ".join(
+            f"{digest[:19]}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
+            for digest, names in cases.items()
+        )
+        raise SystemExit(
+            f"rows of {len(cases)} different gates cannot be in one table ({listed}). Run all "
+            "cases at one commit, or move the rows of the other gate away"
+        )
+    return next(iter(cases), "")

@@ -1,0 +1,160 @@
+"""The tables of the fresh family on the page of the gate's results, from ``gate_fresh.json``."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from statistics import fmean
+from typing import Any
+
+from benchmarks.common.markdown import RESULTS, result, table
+from benchmarks.common.results import Row
+from benchmarks.gate.fresh.family import cases
+from benchmarks.gate.fresh.predictors import PREDICTORS
+
+NAME = "gate_fresh"
+NOT_RUN = "*Not run yet: `python -m benchmarks.gate fresh run CASE` runs a case of {count}.*\n"
+
+
+def _of_results(made: Callable[[Row], str]) -> Callable[[], str]:
+    """Return a table that says so where nothing was run."""
+
+    def shown() -> str:
+        if not (RESULTS / f"{NAME}.json").exists():
+            return NOT_RUN.format(count=len(list(cases())))
+        return made(result(NAME)["figures"])
+
+    return shown
+
+
+def predictions_table(found: Row) -> str:
+    """Return the goals and expectations from before the first case, beside what was found."""
+    rows = [
+        (
+            each["name"],
+            _limits(each["goal"]),
+            _limits(each["expected"]),
+            _two(each["found"]),
+            {True: "met", False: "**missed**", None: ""}[each["goal_met"]],
+            {True: "yes", False: "**no**", None: ""}[each["as_expected"]],
+        )
+        for each in found["predictions"]
+    ]
+    missing = len(found["missing"])
+    rest = f"\n{missing} of {missing + found['cases']} cases are still to be run.\n"
+    heads = ("figure", "goal", "we expected", "found", "goal", "as expected")
+    return table(heads, rows) + (rest if missing else "")
+
+
+def predictors_table(found: Row) -> str:
+    """Return the AUC of each predictor, on hard and on easy cases."""
+    heads = ("predictor", "hard, AUC", "the gate's lead on hard", "easy, AUC", "all, AUC", "what")
+    rows = []
+    for name, (_, what) in PREDICTORS.items():
+        hard, easy, whole = (found["auc"][part][name] for part in ("hard", "easy", "all"))
+        lead = _interval(hard, ("gate_leads", "lead_low", "lead_high"))
+        areas = [_interval(each, ("auc", "low", "high")) for each in (hard, easy, whole)]
+        rows.append((name, areas[0], lead, areas[1], areas[2], what))
+    counts = "; ".join(
+        f"{name}: {count['cases']} cases, {count['lost']} lost"
+        for name, count in found["counts"].items()
+    )
+    return table(heads, rows) + f"\n{counts}.\n"
+
+
+def kinds_table(found: Row) -> str:
+    """Return what became of each kind: verdicts, outcome, and what the remedy brought."""
+    heads = ("kind", "cases", "verdicts", "final", "expected", "came (error)", "lost", "after it")
+    by_kind: dict[str, list[Row]] = defaultdict(list)
+    for row in found["rows"]:
+        level = f" {row['level']:g}" if row["level"] != 1 else ""
+        by_kind[f"{row['kind']}{level}"].append(row)
+    return table(heads, ((kind, len(rows), *_of_kind(rows)) for kind, rows in by_kind.items()))
+
+
+def _of_kind(rows: list[Row]) -> tuple[object, ...]:
+    after = [row["after"]["merged"] for row in rows if row["after"]]
+    return (
+        _tally(row["verdict"] for row in rows),
+        _tally(row["final"] for row in rows),
+        f"{fmean(row['expected'] for row in rows):.2f}",
+        "; ".join(f"{row['share']:.2f} ({row['error']:.2f})" for row in rows),
+        sum(row["lost"] for row in rows),
+        f"{fmean(after):.2f}" if after else "",
+    )
+
+
+def remedies_table(found: Row) -> str:
+    """Return refusals with their intervals, and what the remedy brought, alone and merged."""
+    refusals = [
+        (what, f"{part['count']} of {part['of']}", _interval(part, ("share", "low", "high")))
+        for what, key in (
+            ("refused or to be remedied, by the first verdict", "refused_at_first"),
+            ("**false refusals**: not fitting after the remedy", "false_refusals"),
+            ("fits by the first verdict, and lost", "let_through"),
+        )
+        for part in [found[key]]
+    ]
+    remedy = found["remedies"]
+    rows = [
+        (what, f"{remedy['cases']} cases", _interval(remedy[key], ("mean", "low", "high")))
+        for what, key in (
+            ("share of the loss recovered by the warm-up alone", "alone"),
+            ("by the warm-up and MOPD", "after"),
+        )
+    ]
+    probes = found["probe_seconds"]
+    over = len(probes["over_goal"])
+    rows.append(("seconds of the probe", f"median {probes['median']}", f"at most {probes['most']}"))
+    rows.append(("cases with a probe above 30 s", f"{over} of {found['cases']}", ""))
+    return table(("hard cases", "number", "share"), [*refusals, *rows])
+
+
+def ancestry_table(found: Row) -> str:
+    """Return how many false parents are found, with and without the true one to compare with."""
+    ancestry = found["ancestry"]
+    heads = ("candidates", "method", "false ones found", "true ones contradicted", "AUC")
+    rows = [
+        (
+            f"{what} the true parent",
+            method,
+            _two(ancestry[what][f"{prefix}found"]),
+            _two(ancestry[what][f"{prefix}false_alarms"]),
+            _two(ancestry[area]) if what == "without" else "",
+        )
+        for what in ("without", "with")
+        for method, prefix, area in (
+            ("the gate", "", "auc_projection"),
+            ("intrinsic fingerprint (2507.03014)", "fingerprint_", "auc_fingerprint"),
+        )
+    ]
+    counts = f"\n{ancestry['true']} true declarations, {ancestry['false']} false ones.\n"
+    return table(heads, rows) + counts
+
+
+FRESH = {
+    "gate_fresh_predictions": _of_results(predictions_table),
+    "gate_fresh_predictors": _of_results(predictors_table),
+    "gate_fresh_kinds": _of_results(kinds_table),
+    "gate_fresh_remedies": _of_results(remedies_table),
+    "gate_fresh_ancestry": _of_results(ancestry_table),
+}
+"""Tables by their name on the page."""
+
+
+def _two(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _limits(limits: list[float] | None) -> str:
+    return "" if limits is None else f"{limits[0]:g} to {limits[1]:g}"
+
+
+def _interval(part: dict[str, Any], keys: tuple[str, str, str]) -> str:
+    middle, low, high = (_two(part[key]) for key in keys)
+    return f"{middle} ({low} to {high})" if middle else "no case of one class"
+
+
+def _tally(values: Iterable[str]) -> str:
+    counted: dict[str, int] = defaultdict(int)
+    for value in values:
+        counted[value] += 1
+    return ", ".join(f"{count} {value}" for value, count in counted.items())
