@@ -53,6 +53,8 @@ def test_an_outcome_has_an_error_over_merges():
     assert (found["lost"], found["ambiguous"]) == (True, True)
     assert math.isnan(error_of([1.0]))
     assert judged(row("b", 0.0, 0.1), 0.9)["ambiguous"] is False
+    # 0.9 and 1: both above 0.85.
+    assert judged(row("c", 0.81, 0.9), 0.9)["ambiguous"] is False
 
 
 def test_a_hard_case_is_healthy_and_useful():

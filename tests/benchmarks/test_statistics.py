@@ -95,7 +95,8 @@ def test_a_difference_of_aucs_is_of_the_same_cases():
     assert all(math.isnan(value) for value in auc_difference(one[:2], other[:2], 0))
 
 
-def test_infinite_scores_are_compared_like_others():
+def test_infinite_scores_are_compared_like_others_and_ties_count_half():
+    assert auc_difference(pairs([1], [1]), pairs([2], [1]), 0)[0] == -0.5
     assert auc_difference(pairs([math.inf], [1]), pairs([0], [math.inf]), 0)[0] == 1.0
 
 
