@@ -20,6 +20,7 @@ from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.estimates import ledger_sizes, memory
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
+from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table
 from benchmarks.gate.fresh.tables import FRESH
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import recipe_attempts, recipe_claims, recipes
@@ -223,6 +224,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "recipe_claims": recipe_claims,
     "recipe_attempts": recipe_attempts,
+    "gate_calibrated": calibrated_table,
+    "gate_calibrated_ancestry": calibrated_ancestry,
     **FRESH,
     "threads": threads,
     "ledger_rounds": ledger_rounds,

@@ -11,7 +11,8 @@ from benchmarks.gate import cases as gate
 from benchmarks.gate.conventions import CONVENTIONS, RUNGS
 from benchmarks.gate.mismatch import Family, foreign_fork, sibling_fork
 from benchmarks.gate.outcome import LEAST_GAIN, Otherwise, Outcome, merged
-from benchmarks.gate.verdicts import LEAST_LOST, SAME, baseline, share
+from benchmarks.gate.shares import SAME, baseline, share
+from benchmarks.gate.verdicts import LEAST_LOST
 from lineage.artifacts import Artifact, Release, Rung, put_manifest, read_manifest
 from lineage.records.record import Input
 from tasks.contracts.handover import Gated, PlannedTeacher, Remedy, TeacherVerdict, Verdict

@@ -9,7 +9,8 @@ import matplotlib as mpl
 
 from benchmarks.common.circumstances import PICTURES
 from benchmarks.common.results import Row
-from benchmarks.gate.verdicts import LEAST_LOST, LOST, SAME, baseline, halves, share, summary
+from benchmarks.gate.shares import SAME, baseline, halves, share
+from benchmarks.gate.verdicts import LEAST_LOST, LOST, summary
 
 mpl.use("Agg")
 

@@ -4,8 +4,7 @@ import json
 import math
 import platform
 import subprocess
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 import torch
@@ -14,8 +13,8 @@ from torch import Tensor
 
 from benchmarks.common.results import Row
 from benchmarks.common.statistics import auc, rank_correlation
+from benchmarks.gate.shares import baseline, halves, measure_of, share
 from tasks.contracts.handover import Verdict
-from tasks.gate.measured import TeacherMeasure
 from tasks.gate.prediction import FILE, Calibration, features, predict
 from tasks.gate.verdict import GateSettings, judge
 
@@ -27,32 +26,6 @@ WEIGHED = ("log_well", "log_forward_kl", "gain")
 """What the regression weighs, of all that is measured: chosen with the penalty by leaving one out
 of the fitted half, where they err by 0.085 (root mean square) and all of them by 0.14."""
 PENALTY = 2e-3
-SAME = "same fork point"
-
-
-def halves(cases: Mapping[str, Row]) -> tuple[list[str], list[str]]:
-    """Return the names of the fitted and of the held-out cases: every other one of each kind."""
-    by_kind = defaultdict(list)
-    for name in sorted(cases):
-        by_kind[cases[name]["kind"]].append(name)
-    fitted = [name for names in by_kind.values() for name in names[::2]]
-    return fitted, [name for names in by_kind.values() for name in names[1::2]]
-
-
-def baseline(cases: Mapping[str, Row]) -> float:
-    """Return what a teacher of the student's own fork point passes on in this testbed."""
-    return fmean(c["outcome"]["normalized"] for c in cases.values() if c["kind"] == SAME)
-
-
-def share(case: Row, fits: float) -> float:
-    """Return a case's outcome as a share of what a fitting teacher passes on, from 0 to 1."""
-    return min(1.0, max(0.0, float(case["outcome"]["normalized"]) / fits))
-
-
-def measure_of(case: Row) -> TeacherMeasure:
-    """Return what was measured."""
-    found = {k: v for k, v in case["measured"].items() if k != "probe_seconds"}
-    return TeacherMeasure.model_validate(found)
 
 
 def calibrate(results: Row) -> None:

@@ -95,7 +95,7 @@ def test_each_predictor_is_what_its_name_says():
     assert found[GATE] == pytest.approx(0.3)
     assert (found["reverse KL"], found["forward KL"]) == (0.3, 0.2)
     assert found["right answers unlikely"] == 0.1
-    assert (found["early KL"], found["late minus early KL"]) == (0.0, 0.4)
+    assert (found["early KL"], found["early minus late KL"]) == (0.0, -0.4)
     assert found["task-vector cosine"] == pytest.approx(-0.3)
     assert found["task-vector length"] == 0.25
     assert found["top-16 overlap"] == -0.75

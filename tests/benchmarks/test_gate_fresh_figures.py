@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.gate.fresh import tables
 from benchmarks.gate.fresh.__main__ import PREDICTIONS
+from benchmarks.gate.fresh.calibrated import LEAST_PROJECTION, calibrated_rows
 from benchmarks.gate.fresh.family import Group
 from benchmarks.gate.fresh.predictors import GATE, PREDICTORS, RULE
 from benchmarks.gate.fresh.summary import (
@@ -19,6 +20,7 @@ from benchmarks.gate.fresh.summary import (
     remedies,
     summary,
 )
+from tasks.model import ancestry
 
 
 def merge(normalized, seed=0, *, teacher=0.9):
@@ -167,3 +169,14 @@ def test_the_tables_show_a_summary(figures):
     assert "| lost | 1 | 1 fits after remedy |" in tables.kinds_table(found)
     assert "| 1 of 5 | 0.20 (0.04 to 0.62) |" in tables.remedies_table(found)
     assert tables.ancestry_table(found).count("\n") == 8
+
+
+def test_the_calibrated_family_is_shown_with_its_hard_cases_apart():
+    rows = list(calibrated_rows())
+    hard = [row for row in rows if row["hard"]]
+    assert (len(rows), len(hard)) == (92, 46)
+    assert sum(row["lost"] for row in rows) == 38
+    # As an audit of the same rows found by other code.
+    assert aucs(hard)[GATE]["auc"] == pytest.approx(0.966, abs=1e-3)
+    assert aucs(hard)["forward KL"]["auc"] == 1.0
+    assert LEAST_PROJECTION == ancestry.LEAST_PROJECTION

@@ -13,7 +13,7 @@ from benchmarks.common.statistics import (
     ratio_within_rounds,
     spread,
 )
-from benchmarks.gate.verdicts import SAME, baseline, halves, share
+from benchmarks.gate.shares import SAME, baseline, halves, share
 from benchmarks.step.balance import table
 
 

@@ -1,6 +1,7 @@
 """What is compared with the gate: each predictor gives a case a risk, larger where it may lose.
 
-The directions were fixed before the first case was run. All but protocol competence are computed
+The directions were fixed before the first case was run, those without a clear reason by the
+calibrated family. All but protocol competence are computed
 from what the gate measured; a value that is missing counts as the largest risk.
 """
 
@@ -78,9 +79,9 @@ PREDICTORS: Mapping[str, tuple[Risk, str]] = {
         lambda found: found.measure.reading.kl_course[0],
         "reverse KL in the first fifth of an answer (position: 2605.21606)",
     ),
-    "late minus early KL": (
-        lambda found: found.measure.reading.kl_course[-1] - found.measure.reading.kl_course[0],
-        "last fifth less the first (2605.21606)",
+    "early minus late KL": (
+        lambda found: found.measure.reading.kl_course[0] - found.measure.reading.kl_course[-1],
+        "first fifth less the last (2605.21606)",
     ),
     "task-vector cosine": (_against, "mean with the other teachers, negated (2608.27409)"),
     "task-vector length": (_distance, "distance from the student's start, relative"),

@@ -50,8 +50,8 @@ def predictors_table(found: Row) -> str:
     rows = []
     for name, (_, what) in PREDICTORS.items():
         hard, easy, whole = (found["auc"][part][name] for part in ("hard", "easy", "all"))
-        lead = _interval(hard, ("gate_leads", "lead_low", "lead_high"))
-        areas = [_interval(each, ("auc", "low", "high")) for each in (hard, easy, whole)]
+        lead = interval(hard, ("gate_leads", "lead_low", "lead_high"))
+        areas = [interval(each, ("auc", "low", "high")) for each in (hard, easy, whole)]
         rows.append((name, areas[0], lead, areas[1], areas[2], what))
     counts = "; ".join(
         f"{name}: {count['cases']} cases, {count['lost']} lost"
@@ -85,7 +85,7 @@ def _of_kind(rows: list[Row]) -> tuple[object, ...]:
 def remedies_table(found: Row) -> str:
     """Return refusals with their intervals, and what the remedy brought, alone and merged."""
     refusals = [
-        (what, f"{part['count']} of {part['of']}", _interval(part, ("share", "low", "high")))
+        (what, f"{part['count']} of {part['of']}", interval(part, ("share", "low", "high")))
         for what, key in (
             ("refused or to be remedied, by the first verdict", "refused_at_first"),
             ("**false refusals**: not fitting after the remedy", "false_refusals"),
@@ -95,7 +95,7 @@ def remedies_table(found: Row) -> str:
     ]
     remedy = found["remedies"]
     rows = [
-        (what, f"{remedy['cases']} cases", _interval(remedy[key], ("mean", "low", "high")))
+        (what, f"{remedy['cases']} cases", interval(remedy[key], ("mean", "low", "high")))
         for what, key in (
             ("share of the loss recovered by the warm-up alone", "alone"),
             ("by the warm-up and MOPD", "after"),
@@ -148,7 +148,8 @@ def _limits(limits: list[float] | None) -> str:
     return "" if limits is None else f"{limits[0]:g} to {limits[1]:g}"
 
 
-def _interval(part: dict[str, Any], keys: tuple[str, str, str]) -> str:
+def interval(part: dict[str, Any], keys: tuple[str, str, str]) -> str:
+    """Return a value with its limits, by their names in a part of the summary."""
     middle, low, high = (_two(part[key]) for key in keys)
     return f"{middle} ({low} to {high})" if middle else "no case of one class"
 
