@@ -4,6 +4,8 @@ All but the base, and the prompts, depend on the seed. Each step is recorded, so
 off goes on.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lineage.artifacts import Artifact, Student, read_manifest
@@ -45,34 +47,71 @@ def run_seed(seed: int) -> dict[str, Any]:
     label = StageLabel(name="fork point", owner="foundation")
     demonstrations = [domain.demonstrations for domain in domains]
     fork_point = finetune(runner, base, demonstrations, SFT, seed, label)
+    rl: RlSettings = RL.model_copy(update={"sampling": SAMPLING})
+    releases = [released(runner, fork_point, fork_point, each, rl, seed) for each in domains]
+    controls = (
+        f"max_new_tokens={SAMPLING.max_new_tokens}",
+        f"controls={','.join(control.value for control in Control)}",
+        f"control_rl_learning_rate={RL.loop.learning_rate}",
+    )
+    merge = Merge(f"controls-{seed}", {"mopd_steps": STEPS}, controls)
+    return merged(runner, fork_point, releases, merge, seed)
+
+
+def released(
+    runner: StepRunner,
+    fork_point: Artifact,
+    start: Artifact,
+    domain: Domain,
+    rl: RlSettings,
+    seed: int,
+) -> Artifact:
+    """Return the release of a domain's teacher, which climbed from ``start``.
+
+    That is the fork point, or what the team made of it.
+    """
+    ladder = climb(runner, start, domain, rl, seed)
+    settings = EvaluationSettings(sampling=rl.sampling)
+    card = score_teacher(runner, fork_point, ladder[-1].checkpoint, domain, settings)
+    return release_teacher(runner, ladder, domain, card)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """One consolidation of a comparison."""
+
+    name: str
+    """Name under which its student is published."""
+    round: Mapping[str, float]
+    """Inputs of the launch form for the round: ``mopd_steps`` and, if wanted, others."""
+    settings: tuple[str, ...]
+    """Settings of the launch form, such as ``controls=mix_rl``."""
+
+
+def merged(
+    runner: StepRunner,
+    fork_point: Artifact,
+    releases: Sequence[Artifact],
+    merge: Merge,
+    seed: int,
+) -> dict[str, Any]:
+    """Consolidate released teachers; return outcomes and costs of the student and its controls."""
     register_checkpoint(runner, "fork-point", fork_point, "foundation")
     start = Registry(runner.store).resolve("fork-point@latest")
-    releases = [released(runner, fork_point, domain, seed) for domain in domains]
     run_locally(
         consolidate,
         teachers=[release.digest for release in releases],
         student=f"fork-point@{start.version}",
-        publish_as=f"controls-{seed}",
-        mopd_steps=STEPS,
+        publish_as=merge.name,
         seed=seed,
+        **merge.round,
         settings=[
             "gate_prompts_per_domain=0",  # whether teachers fit is asked elsewhere
             "ledger_displacements=false",
-            f"max_new_tokens={SAMPLING.max_new_tokens}",
-            f"controls={','.join(control.value for control in Control)}",
-            f"control_rl_learning_rate={RL.loop.learning_rate}",
+            *merge.settings,
         ],
     )
-    return figures(runner, f"student.controls-{seed}@latest")
-
-
-def released(runner: StepRunner, fork_point: Artifact, domain: Domain, seed: int) -> Artifact:
-    """Return the release of a domain's teacher, which climbed from the fork point."""
-    rl: RlSettings = RL.model_copy(update={"sampling": SAMPLING})
-    ladder = climb(runner, fork_point, domain, rl, seed)
-    settings = EvaluationSettings(sampling=SAMPLING)
-    card = score_teacher(runner, fork_point, ladder[-1].checkpoint, domain, settings)
-    return release_teacher(runner, ladder, domain, card)
+    return figures(runner, f"student.{merge.name}@latest")
 
 
 def figures(runner: StepRunner, reference: str) -> dict[str, Any]:
