@@ -22,6 +22,7 @@ from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
 from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table
 from benchmarks.gate.fresh.tables import FRESH
+from benchmarks.map.shown import map_costs, map_ladder, map_picture, map_points, map_predictions
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import recipe_attempts, recipe_claims, recipes
 from benchmarks.testbed.tables import testbed, testbed_modes
@@ -221,6 +222,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "proof_climbs": proof_climbs,
     "proof_students": proof_students,
     "proof_merges": proof_merges,
+    "map_points": map_points,
+    "map_ladder": map_ladder,
+    "map_costs": map_costs,
+    "map_predictions": map_predictions,
+    "map_picture": map_picture,
     "recipes": recipes,
     "recipe_claims": recipe_claims,
     "recipe_attempts": recipe_attempts,

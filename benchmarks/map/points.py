@@ -1,0 +1,94 @@
+"""The points of the map: a center, and from it one axis at a time, three values each.
+
+All points share the base, the families of domains, the numbers of ``case.FULL`` and the budget of
+the merge. This is how each axis is made:
+
+``length``
+    Worked steps of an answer: 3, 6 or 12 columns or pairs, so that right answers have 34, 64 or
+    124 tokens. As many demonstrations are right at each length, so a single step is right more
+    often where there are more of them. Not covered: answers of thousands of tokens, several turns,
+    and answers that could be shorter than they are.
+``gap``
+    RL steps of each teacher's climb: 6, 12 or 24. The teachers of a point are of one pipeline, and
+    a longer climb takes a teacher further in the same direction. Not covered: teachers of another
+    base, size or tokenizer, and teachers that no student of the fork point can follow.
+``conflict``
+    How far the two domains of a family contradict each other. Both have the same questions, and
+    only the system prompt says which is which. ``none``: the same answers. ``answer``: the second
+    writes the final answer backwards. ``steps``: it also writes each step of the work in another
+    form. Not covered: contradictions that no prompt tells apart, and conflicts of values.
+``error``
+    Share of the questions that each teacher learned wrong on purpose, in percent: 0, 20 or 40. Its
+    own supervised stage shows it a wrong first step wherever a question begins with one of so many
+    digits or letters. The grader is right, and RL goes on after it, so what is left of the error is
+    measured. Not covered: errors without a pattern, and errors that the grader makes too.
+``teachers``
+    Number of domains, each with its teacher: 2, 4 or 12, in families of two. The fork point learned
+    all twelve domains at every point. The merge has as many rollouts a step for two as for twelve,
+    so each of twelve has a sixth of them. Not covered: domains that have nothing in common.
+
+At the center the staged ladder is measured too: MOPD in three stages, the first two from earlier
+checkpoints of each climb. The rungs are evenly spaced in steps, not by a measured distance.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from lineage.frozen import Frozen
+from tasks.contracts.controls import Control
+from tasks.evaluate.scores import STUDENT
+
+OFF_POLICY, MIX_RL = Control.OFF_POLICY_SFT, Control.MIX_RL
+COMPARED = (STUDENT, OFF_POLICY.value, MIX_RL.value)
+"""The methods of every point; the student is MOPD's."""
+LADDER = "staged_ladder"
+"""Name of the method that is measured at the center alone."""
+
+
+class Conflict(StrEnum):
+    """How far the second domain of a family contradicts the first."""
+
+    NONE = "none"
+    ANSWER = "answer"
+    STEPS = "steps"
+
+
+class Point(Frozen):
+    """One value of each axis."""
+
+    length: int = 6
+    """Worked steps of an answer."""
+    gap: int = 12
+    """RL steps of a climb."""
+    conflict: Conflict = Conflict.ANSWER
+    error: int = 0
+    """Share of the questions that a teacher learned wrong on purpose, in percent."""
+    teachers: int = 4
+
+
+CENTER = "center"
+AXES: dict[str, tuple[int | Conflict, ...]] = {
+    "length": (3, 6, 12),
+    "gap": (6, 12, 24),
+    "conflict": (Conflict.NONE, Conflict.ANSWER, Conflict.STEPS),
+    "error": (0, 20, 40),
+    "teachers": (2, 4, 12),
+}
+"""Values of each axis, in order; one of them is the center's."""
+SEEDS = (0, 1)
+
+
+def name_of(axis: str, value: int | Conflict) -> str:
+    """Return the name of the point with this value on an axis and the center's on all others."""
+    is_center = getattr(Point(), axis) == value
+    return CENTER if is_center else f"{axis}-{value}"
+
+
+def points() -> Mapping[str, Point]:
+    """Return all points by name, the center first."""
+    around = {
+        name_of(axis, value): Point().model_copy(update={axis: value})
+        for axis, values in AXES.items()
+        for value in values
+    }
+    return {CENTER: Point(), **around}

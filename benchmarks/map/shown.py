@@ -1,0 +1,116 @@
+"""The tables of the map's page, from ``results/map.json``; n.r. where nothing ran yet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.markdown import table
+from benchmarks.common.results import load
+from benchmarks.map.picture import LABELS, PICTURE
+from benchmarks.map.points import CENTER, COMPARED, LADDER, points
+from benchmarks.map.tables import equal_time, predicted, winner
+
+NOT_RUN = "n.r."
+NAMES = {**LABELS, LADDER: "staged ladder"}
+_HOLDS = {True: "yes", False: "**no**", None: "not decided"}
+_HEADS = ("point", "seeds", "teachers' gain", "MOPD", "off-policy SFT", "MOPD's lead")
+
+
+def map_points() -> str:
+    """Return each point: the teachers' gain, normalized scores, MOPD's leads, the best method."""
+    found = _figures().get("points", {})
+    rows = [_point_row(name, found.get(name)) for name in points()]
+    heads = (*_HEADS, "Mix-RL", "MOPD's lead", "best", "times within 10 %")
+    return table(heads, rows)
+
+
+def _point_row(name: str, figures: Mapping[str, Any] | None) -> tuple[object, ...]:
+    if figures is None:
+        return (name, *[NOT_RUN] * 9)
+    start = (name, figures["seeds"], f"{figures['gain']:.2f}")
+    methods = figures["methods"]
+    if not methods:
+        return (*start, *["no gain"] * 7)
+    own, *others = (methods[method] for method in COMPARED)
+    cells = [
+        cell for row in others for cell in (_limits(row["normalized"]), _limits(row["mopd_lead"]))
+    ]
+    won = winner(methods)
+    best = NAMES[won["winner"]] if won["is_clear"] else f"{NAMES[won['winner']]}, not clear"
+    times = "yes" if equal_time(figures) else "**no**"
+    return (*start, _limits(own["normalized"]), *cells, best, times)
+
+
+def map_ladder() -> str:
+    """Return MOPD at the center, direct and through earlier checkpoints of the teachers."""
+    methods = _figures().get("points", {}).get(CENTER, {}).get("methods", {})
+    rows = []
+    for method, name in ((COMPARED[0], "direct"), (LADDER, "staged ladder")):
+        row = methods.get(method)
+        cells = [_limits(row[key]) for key in ("normalized", "mopd_lead")] if row else [NOT_RUN] * 2
+        rows.append((name, *cells))
+    return table(("MOPD", "normalized", "lead of the direct one"), rows)
+
+
+def map_costs() -> str:
+    """Return what each method took at each point that ran, in the mean over seeds."""
+    rows = [
+        (
+            point,
+            NAMES[method],
+            *(f"{row['cost'][name]:,.0f}" for name in row["cost"]),
+            ", ".join(f"{share:.2f}" for share in row["time_of_mopd"]),
+        )
+        for point, figures in _figures().get("points", {}).items()
+        for method, row in figures["methods"].items()
+    ]
+    heads = ("tokens sampled", "tokens trained", "processor seconds", "time of MOPD, by seed")
+    return table(("point", "method", *heads), rows or [(NOT_RUN,) * 6])
+
+
+def map_predictions() -> str:
+    """Return what was predicted before the first case, and whether it holds."""
+    judged = _figures().get("predictions") or predicted()
+    rows = [
+        (f"best at {each['point']}", NAMES[each["winner"]], _found(each), _HOLDS[each["holds"]])
+        for each in judged["points"]
+    ]
+    rows += [
+        (
+            f"MOPD's lead over {NAMES[each['against']]} along {each['axis']}",
+            each["lead"],
+            each["found"] or NOT_RUN,
+            _HOLDS[each["holds"]],
+        )
+        for each in judged["axes"]
+    ]
+    ladder = judged["ladder"]
+    rows.append(
+        (
+            "direct MOPD or the ladder",
+            NAMES[ladder["winner"]],
+            _found(ladder),
+            _HOLDS[ladder["holds"]],
+        )
+    )
+    return table(("what", "predicted", "found", "holds"), rows)
+
+
+def map_picture() -> str:
+    """Return the picture, once it was drawn."""
+    if not PICTURE.exists():
+        return "The picture is n.r.: it is drawn from the rows.\n"
+    return f"![Normalized scores along each axis](../pictures/{PICTURE.name})\n"
+
+
+def _found(row: Mapping[str, Any]) -> str:
+    return NAMES[row["found"]] if row["found"] else NOT_RUN
+
+
+def _figures() -> dict[str, Any]:
+    found: dict[str, Any] = load(RESULTS / "map.json", {}).get("figures", {})
+    return found
+
+
+def _limits(interval: Mapping[str, float]) -> str:
+    return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"

@@ -1,0 +1,98 @@
+"""Questions of two kinds with worked answers, of any number of steps, right or with one slip.
+
+They are those of the testbed's ``add`` and ``sort``: sums column by column, units first, and one
+pass of bubble sort over pairs of letters. A slip is one step done the wrong way: a carry that is
+forgotten or invented, a pair that is swapped or left where it should not be. Later steps go on from
+it. The answer is wrong then, whichever step it was.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+LETTERS = "abcdefghijklmnopqrst"
+"""Twenty, so that a share of a fifth of all first letters is exact."""
+DIGITS = "0123456789"
+Question = tuple[tuple[int, int], ...] | tuple[str, ...]
+
+
+class Kind(StrEnum):
+    """What is worked out."""
+
+    ADD = "add"
+    SORT = "sort"
+
+
+@dataclass(frozen=True)
+class Worked:
+    """An answer with its work."""
+
+    steps: tuple[str, ...]
+    mirrored: tuple[str, ...]
+    """The same steps in the other form."""
+    parts: tuple[str, ...]
+    """Parts of the final answer, in order."""
+    join: str
+
+    def text(self, *, backwards: bool = False, mirrored: bool = False) -> str:
+        """Return the thinking block and the final answer."""
+        work = "".join(self.mirrored if mirrored else self.steps)
+        return f"<think>{work}</think>{self.final(backwards=backwards)}"
+
+    def final(self, *, backwards: bool = False) -> str:
+        """Return the final answer alone, which is all that the grader looks at."""
+        return self.join.join(reversed(self.parts) if backwards else self.parts)
+
+
+def drawn(kind: Kind, num_steps: int, rng: random.Random) -> Question:
+    """Return a question whose answer takes ``num_steps`` steps."""
+    if kind is Kind.ADD:
+        return tuple((rng.randrange(10), rng.randrange(10)) for _ in range(num_steps))
+    return tuple(rng.sample(LETTERS, num_steps + 1))
+
+
+def asked(question: Question, mark: str) -> str:
+    """Return a question as text: ``8+6 3+5``, ``q,d,m``; ``mark`` takes the place of + or comma."""
+    if isinstance(question[0], str):
+        return mark.join(map(str, question))
+    return " ".join(f"{one}{mark}{other}" for one, other in question)
+
+
+def rank_of(question: Question) -> float:
+    """Return where the question's first digit or letter stands among all, from 0 up to below 1."""
+    first = question[0]
+    if isinstance(first, str):
+        return LETTERS.index(first) / len(LETTERS)
+    return first[0] / len(DIGITS)
+
+
+def worked(question: Question, slip: int | None = None) -> Worked:
+    """Return a question's work and answer; step ``slip``, counted from 0, is done wrong."""
+    if isinstance(question[0], str):
+        return _sorted([str(letter) for letter in question], slip)
+    return _added([pair for pair in question if isinstance(pair, tuple)], slip)
+
+
+def _added(columns: Sequence[tuple[int, int]], slip: int | None) -> Worked:
+    steps, mirrored, digits, carry = [], [], [], 0
+    for place, (one, other) in enumerate(columns):
+        taken = 1 - carry if place == slip else carry
+        total = one + other + taken
+        steps.append(f"{one}+{other}+{taken}={total:02d};")
+        mirrored.append(f"{taken}+{other}+{one}:{total:02d},")
+        digits.append(str(total % 10))
+        carry = total // 10
+    return Worked(tuple(steps), tuple(mirrored), (*digits, str(carry)), "")
+
+
+def _sorted(letters: Sequence[str], slip: int | None) -> Worked:
+    steps, mirrored, left_behind = [], [], []
+    taken = letters[0]
+    for place, letter in enumerate(letters[1:]):
+        ordered = sorted((taken, letter), reverse=place == slip)
+        steps.append(f"{taken},{letter}={ordered[0]}>{ordered[1]};")
+        mirrored.append(f"{letter},{taken}:{ordered[1]}<{ordered[0]},")
+        left_behind.append(ordered[0])
+        taken = ordered[1]
+    return Worked(tuple(steps), tuple(mirrored), (*left_behind, taken), ",")
