@@ -37,10 +37,13 @@ GROUP = 8
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers that all points share. One learning rate serves all that is trained."""
+    """Numbers that all points share. Nothing is tuned for a method."""
 
     counts: Counts
     learning_rate: float
+    """Of all that learns on rollouts: climbs, MOPD and Mix-RL, as in the testbed."""
+    sft_learning_rate: float
+    """Of every supervised stage, the control among them."""
     blend_count: int
     """Demonstrations of each domain in the fork point's data."""
     foundation_steps: int
@@ -55,7 +58,8 @@ class Sizes:
 
 FULL = Sizes(
     counts=Counts(train=600, validation=20, evaluation=480, demonstrations=600),
-    learning_rate=1e-3,
+    learning_rate=5e-4,
+    sft_learning_rate=1e-3,
     blend_count=300,
     foundation_steps=100,
     team_steps=15,
@@ -119,7 +123,7 @@ def merge_of(name: str, point: Point, sizes: Sizes, seed: int) -> Merge:
     settings = (
         *_shared(point, sizes),
         f"controls={OFF_POLICY.value},{MIX_RL.value}",
-        f"control_sft_learning_rate={sizes.learning_rate}",
+        f"control_sft_learning_rate={sizes.sft_learning_rate}",
         f"control_rl_learning_rate={sizes.learning_rate}",
     )
     return Merge(f"map-{name}-{seed}", _round(sizes), settings)
@@ -179,7 +183,7 @@ def _released(
 def _sft(sizes: Sizes, num_steps: int) -> SftSettings:
     return SftSettings(
         num_steps=num_steps,
-        learning_rate=sizes.learning_rate,
+        learning_rate=sizes.sft_learning_rate,
         warmup_steps=min(5, num_steps // 2),
     )
 

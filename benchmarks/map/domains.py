@@ -40,8 +40,8 @@ class MapDomain:
 
     @property
     def name(self) -> str:
-        """Name of the domain, such as ``sort_bar_back``."""
-        parts = (self.kind.value, self.notation, "back" if self.is_second else "")
+        """Name of the domain, such as ``sort_bar_marked``."""
+        parts = (self.kind.value, self.notation, "marked" if self.is_second else "")
         return "_".join(part for part in parts if part)
 
     @property
@@ -53,18 +53,18 @@ class MapDomain:
     def system_prompt(self) -> str:
         """What tells the two domains of a family apart."""
         said = "Add" if self.kind is Kind.ADD else "Sort"
-        return f"{said} back." if self.is_second else f"{said}."
+        return f"{said} marked." if self.is_second else f"{said}."
 
     def said(self, work: Worked, conflict: Conflict) -> str:
         """Return the worked answer in the domain's convention."""
         return work.text(
-            backwards=self._contradicts(conflict),
+            marked=self._contradicts(conflict),
             mirrored=self.is_second and conflict is Conflict.STEPS,
         )
 
     def answer(self, question: Question, conflict: Conflict) -> str:
         """Return the right final answer in the domain's convention."""
-        return worked(question).final(backwards=self._contradicts(conflict))
+        return worked(question).final(marked=self._contradicts(conflict))
 
     def _contradicts(self, conflict: Conflict) -> bool:
         return self.is_second and conflict is not Conflict.NONE

@@ -14,6 +14,7 @@ from enum import StrEnum
 LETTERS = "abcdefghijklmnopqrst"
 """Twenty, so that a share of a fifth of all first letters is exact."""
 DIGITS = "0123456789"
+_MARK = "/"
 Question = tuple[tuple[int, int], ...] | tuple[str, ...]
 
 
@@ -31,18 +32,19 @@ class Worked:
     steps: tuple[str, ...]
     mirrored: tuple[str, ...]
     """The same steps in the other form."""
-    parts: tuple[str, ...]
-    """Parts of the final answer, in order."""
-    join: str
+    answer: str
+    """The final answer, which is all that the grader looks at."""
+    marked: str
+    """The same with a slash between its parts."""
 
-    def text(self, *, backwards: bool = False, mirrored: bool = False) -> str:
+    def text(self, *, marked: bool = False, mirrored: bool = False) -> str:
         """Return the thinking block and the final answer."""
         work = "".join(self.mirrored if mirrored else self.steps)
-        return f"<think>{work}</think>{self.final(backwards=backwards)}"
+        return f"<think>{work}</think>{self.final(marked=marked)}"
 
-    def final(self, *, backwards: bool = False) -> str:
-        """Return the final answer alone, which is all that the grader looks at."""
-        return self.join.join(reversed(self.parts) if backwards else self.parts)
+    def final(self, *, marked: bool = False) -> str:
+        """Return the final answer alone."""
+        return self.marked if marked else self.answer
 
 
 def drawn(kind: Kind, num_steps: int, rng: random.Random) -> Question:
@@ -83,7 +85,8 @@ def _added(columns: Sequence[tuple[int, int]], slip: int | None) -> Worked:
         mirrored.append(f"{taken}+{other}+{one}:{total:02d},")
         digits.append(str(total % 10))
         carry = total // 10
-    return Worked(tuple(steps), tuple(mirrored), (*digits, str(carry)), "")
+    parts = [*digits, str(carry)]
+    return Worked(tuple(steps), tuple(mirrored), "".join(parts), _MARK.join(parts))
 
 
 def _sorted(letters: Sequence[str], slip: int | None) -> Worked:
@@ -95,4 +98,5 @@ def _sorted(letters: Sequence[str], slip: int | None) -> Worked:
         mirrored.append(f"{letter},{taken}:{ordered[1]}<{ordered[0]},")
         left_behind.append(ordered[0])
         taken = ordered[1]
-    return Worked(tuple(steps), tuple(mirrored), (*left_behind, taken), ",")
+    parts = [*left_behind, taken]
+    return Worked(tuple(steps), tuple(mirrored), ",".join(parts), _MARK.join(parts))

@@ -24,7 +24,7 @@ from workflows.testbed.add.prompts import answer_of, steps_of
 from workflows.testbed.sort.environment import after_pass
 
 COLUMNS = ((8, 6), (3, 5))
-ADD, ADD_BACK, SORT, SORT_BACK = DOMAINS[:4]
+ADD, ADD_MARKED, SORT, SORT_MARKED = DOMAINS[:4]
 
 
 def grade(prompt, said):
@@ -54,7 +54,7 @@ def test_sums_are_worked_out_as_in_the_testbed():
 def test_lists_are_worked_out_as_in_the_testbed():
     right = worked(("q", "d", "m"))
     assert right.text() == "<think>q,d=d>q;q,m=m>q;</think>d,m,q"
-    assert right.parts == tuple(after_pass(["q", "d", "m"]))
+    assert right.answer.split(",") == after_pass(["q", "d", "m"])
 
 
 def test_a_slip_is_one_wrong_step_from_which_the_others_go_on():
@@ -83,7 +83,7 @@ def test_a_length_is_the_number_of_worked_steps(length):
 
 @pytest.mark.parametrize("length", AXES["length"])
 def test_as_many_demonstrations_are_right_at_each_length(length):
-    for domain in (ADD, SORT_BACK):
+    for domain in (ADD, SORT_MARKED):
         point = Point(length=length)
         asked_of = {each.messages: each for each in prompts(domain, point, "train", 500)}
         shown = list(demonstrations(domain, point, 500))
@@ -92,20 +92,23 @@ def test_as_many_demonstrations_are_right_at_each_length(length):
 
 
 def test_the_second_of_a_family_contradicts_the_first_as_far_as_the_conflict_says():
-    said = {c: ADD_BACK.said(worked(COLUMNS), c) for c in Conflict}
+    said = {c: ADD_MARKED.said(worked(COLUMNS), c) for c in Conflict}
     assert said[Conflict.NONE] == ADD.said(worked(COLUMNS), Conflict.STEPS)
-    assert said[Conflict.ANSWER] == "<think>8+6+0=14;3+5+1=09;</think>094"
-    assert said[Conflict.STEPS] == "<think>0+6+8:14,1+5+3:09,</think>094"
-    assert SORT_BACK.said(worked(("q", "d", "m")), Conflict.STEPS) == (
-        "<think>d,q:q<d,m,q:q<m,</think>q,m,d"
+    assert said[Conflict.ANSWER] == "<think>8+6+0=14;3+5+1=09;</think>4/9/0"
+    assert said[Conflict.STEPS] == "<think>0+6+8:14,1+5+3:09,</think>4/9/0"
+    assert SORT_MARKED.said(worked(("q", "d", "m")), Conflict.STEPS) == (
+        "<think>d,q:q<d,m,q:q<m,</think>d/m/q"
     )
 
 
 def test_a_family_has_the_same_questions_under_two_system_prompts():
-    one, other = (list(prompts(each, Point(), "evaluation", 20)) for each in (SORT, SORT_BACK))
+    one, other = (list(prompts(each, Point(), "evaluation", 20)) for each in (SORT, SORT_MARKED))
     assert [p.messages[1] for p in one] == [p.messages[1] for p in other]
     assert {p.messages[0] for p in one}.isdisjoint(p.messages[0] for p in other)
-    assert all(p.task["answer"][::-1] == q.task["answer"] for p, q in zip(one, other, strict=True))
+    assert all(
+        p.task["answer"].replace(",", "/") == q.task["answer"]
+        for p, q in zip(one, other, strict=True)
+    )
 
 
 def test_the_grader_of_the_testbed_takes_right_answers_of_every_domain_alone():
@@ -162,12 +165,12 @@ def test_twelve_domains_have_names_and_questions_of_their_own():
 
 def test_a_folder_of_a_domain_is_a_bundle(tmp_path):
     counts = Counts(train=6, validation=2, evaluation=8, demonstrations=5)
-    folder = write_domain(tmp_path, SORT_BACK, Point(), counts)
+    folder = write_domain(tmp_path, SORT_MARKED, Point(), counts)
     check(collect(str(folder), tmp_path / "bundle"))
     rows = (folder / "prompts" / "evaluation.jsonl").read_text().splitlines()
     assert len(rows) == 4  # as many as two domains need
-    settings = settings_of(SORT_BACK, counts, 2)
-    assert (settings.name, settings.num_evaluation) == ("sort_back", 4)
+    settings = settings_of(SORT_MARKED, counts, 2)
+    assert (settings.name, settings.num_evaluation) == ("sort_marked", 4)
 
 
 def test_the_gap_is_the_length_of_the_climb_with_as_many_rungs():

@@ -11,6 +11,7 @@ from tasks.contracts.scale import Scale
 TINY = Sizes(
     counts=Counts(train=24, validation=4, evaluation=8, demonstrations=12),
     learning_rate=1e-3,
+    sft_learning_rate=1e-3,
     blend_count=6,
     foundation_steps=2,
     team_steps=2,
@@ -31,7 +32,7 @@ def test_a_case_scores_every_method_on_the_same_prompts_and_says_what_each_took(
         for method, domains in rows.items()
     }
     assert len({str(each) for each in asked.values()}) == 1
-    assert {name: len(ids) for name, ids in asked["teacher"].items()} == {"add": 4, "add_back": 4}
+    assert {name: len(ids) for name, ids in asked["teacher"].items()} == {"add": 4, "add_marked": 4}
     assert set(costs) == {*COMPARED, LADDER}
     assert all(cost["processor_seconds"] > 0 for cost in costs.values())
     assert costs[LADDER]["tokens_sampled"] > 0
