@@ -7,6 +7,7 @@ import math
 import pytest
 
 from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.results import write_whole
 from benchmarks.gate.fresh import __main__ as command
 from benchmarks.gate.fresh import frozen
 from benchmarks.gate.fresh.family import (
@@ -147,3 +148,32 @@ def test_cases_that_are_left_are_listed(monkeypatch, tmp_path, capsys):
     (tmp_path / f"{names[0]}.json").write_text("{}")
     command.main(["list", "--left"])
     assert capsys.readouterr().out.split() == names[1:]
+
+
+def test_a_table_is_made_of_the_rows_of_one_gate(monkeypatch, tmp_path):
+    folder = tmp_path / "gate_fresh"
+    monkeypatch.setattr(command, "FOLDER", folder)
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr(command, "facts", lambda: {"clean": True})
+
+    def keep(name, digest, normalized):
+        merge = {"start": 0.4, "teacher": 0.9, "reference": 0.9, "normalized": normalized}
+        figures = {
+            **{"case": name, "kind": "own teacher", "domain": "math", "level": 1.0},
+            **{"group": Group.OWN.value, "verdict": "fits", "final": "fits", "reasons": []},
+            **{"remedy": None, "probe_seconds": 4.0, "expected": {"score": 0.9}},
+            **{"risks": dict.fromkeys(PREDICTORS, 0.1), "merges": [merge, merge]},
+            "gate": {"digest": digest},
+        }
+        write_whole(folder / f"{name}.json", {"figures": figures, "circumstances": {"commit": "c"}})
+
+    with pytest.raises(SystemExit, match="own teacher"):
+        command.main(["table"])
+    keep("own-teacher-math-3", "sha256:one", 0.9)
+    command.main(["table"])
+    figures = json.loads((tmp_path / "gate_fresh.json").read_text())["figures"]
+    assert (figures["cases"], figures["baseline"], figures["commits"]) == (1, 0.9, ["c"])
+    assert len(figures["missing"]) == len(list(cases())) - 1
+    keep("own-teacher-code-3", "sha256:two", 0.9)
+    with pytest.raises(SystemExit, match="different gates"):
+        command.main(["table"])

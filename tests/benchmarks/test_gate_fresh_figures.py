@@ -164,9 +164,12 @@ def test_every_prediction_names_a_figure_of_the_summary(figures):
 def test_the_tables_show_a_summary(figures):
     predictions = json.loads(PREDICTIONS.read_text())
     found = {**figures, "missing": ["one"], "predictions": held(predictions, figures)}
+    found |= {"commits": ["0123456789"], "gate": f"sha256:{'ab' * 32}"}
+    assert "commit `0123456` and of one gate, `abababababab`" in tables.predictions_table(found)
     assert "1 of 8 cases are still to be run" in tables.predictions_table(found)
     assert f"| {RULE} | 0.92 (" in tables.predictors_table(found)
     assert "| lost | 1 | 1 fits after remedy |" in tables.kinds_table(found)
+    assert "| 1 | 0.90 | 4 |" in tables.kinds_table(found)
     assert "| 1 of 5 | 0.20 (0.04 to 0.62) |" in tables.remedies_table(found)
     assert tables.ancestry_table(found).count("\n") == 8
 

@@ -61,9 +61,14 @@ def _file(case: FreshCase) -> Path:
 
 
 def rows_of(folder: Path) -> list[Row]:
-    """Return the rows of the cases that ran, each with the circumstances of its own."""
+    """Return the rows of the cases that ran."""
+    return [content["figures"] for content in contents_of(folder)]
+
+
+def contents_of(folder: Path) -> list[Row]:
+    """Return the files of the cases that ran, with their circumstances."""
     files = sorted(folder.glob("*.json"))
-    return [load(file, {})["figures"] for file in files if not file.name.startswith(ANCESTRY)]
+    return [load(file, {}) for file in files if not file.name.startswith(ANCESTRY)]
 
 
 def _home(given: Namespace) -> None:
@@ -136,13 +141,15 @@ def _ancestry(given: Namespace) -> None:
 
 
 def _table(_given: Namespace) -> None:
-    rows = rows_of(FOLDER)
+    contents = contents_of(FOLDER)
+    rows = [content["figures"] for content in contents]
     if not any(row["group"] == Group.OWN for row in rows):
         raise SystemExit("first run a case of an own teacher: the others are measured by it")
     parts = [load(file, {})["figures"] for file in sorted(FOLDER.glob(f"{ANCESTRY}*.json"))]
     digest = one_gate([*rows, *parts])
     figures = summary(rows, [row for part in parts for row in part["rows"]])
     figures["gate"] = digest
+    figures["commits"] = sorted({content["circumstances"]["commit"] for content in contents})
     figures["missing"] = [case.name for case in cases() if not _file(case).exists()]
     predictions = json.loads(PREDICTIONS.read_text("utf-8"))
     figures["predictions"] = held(predictions, figures)

@@ -104,7 +104,8 @@ def summary(rows: Sequence[Row], ancestry: Sequence[Row]) -> Row:
         "remedies": remedies(found),
         "probe_seconds": _probes(found),
         "ancestry": of_ancestry(ancestry),
-        "rows": found,
+        # The risks are in the rows of the cases; here they would only be said again.
+        "rows": [{k: v for k, v in row.items() if k != "risks"} for row in found],
     }
 
 

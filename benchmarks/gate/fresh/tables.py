@@ -40,8 +40,10 @@ def predictions_table(found: Row) -> str:
     ]
     missing = len(found["missing"])
     rest = f"\n{missing} of {missing + found['cases']} cases are still to be run.\n"
+    commits = ", ".join(f"`{commit[:7]}`" for commit in found["commits"])
     heads = ("figure", "goal", "we expected", "found", "goal", "as expected")
-    return table(heads, rows) + (rest if missing else "")
+    ran = f"\nThe rows are of commit {commits} and of one gate, `{found['gate'][7:19]}`.\n"
+    return table(heads, rows) + ran + (rest if missing else "")
 
 
 def predictors_table(found: Row) -> str:
@@ -62,7 +64,10 @@ def predictors_table(found: Row) -> str:
 
 def kinds_table(found: Row) -> str:
     """Return what became of each kind: verdicts, outcome, and what the remedy brought."""
-    heads = ("kind", "cases", "verdicts", "final", "expected", "came (error)", "lost", "after it")
+    heads = (
+        *("kind", "cases", "verdicts", "final", "expected", "came (error)", "lost"),
+        *("after a remedy", "probe, s"),
+    )
     by_kind: dict[str, list[Row]] = defaultdict(list)
     for row in found["rows"]:
         level = f" {row['level']:g}" if row["level"] != 1 else ""
@@ -79,6 +84,7 @@ def _of_kind(rows: list[Row]) -> tuple[object, ...]:
         "; ".join(f"{row['share']:.2f} ({row['error']:.2f})" for row in rows),
         sum(row["lost"] for row in rows),
         f"{fmean(after):.2f}" if after else "",
+        "; ".join(f"{row['probe_seconds']:.0f}" for row in rows),
     )
 
 
