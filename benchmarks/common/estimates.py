@@ -1,32 +1,38 @@
 """Tables of the project's own estimates, which rest on no measurement of these sizes."""
 
 from benchmarks.common.markdown import table
-from tasks.ledger.estimate import RunSize, estimate, stored_bytes
+from tasks.estimate.layouts import Change
+from tasks.estimate.question import fits_of
+from tasks.estimate.shape import named_shape
+from tasks.ledger.estimate import RunSize, stored_bytes
 from tasks.ledger.schema import LedgerSettings, StoredPrecision
+from tasks.model.settings import AdapterSettings, Precision
+from tasks.mopd.round_form import RoundForm
+from tasks.platform.resources import load_flavor
+
+_GIB = 1 << 30
 
 
 def memory() -> str:
-    """Return the bytes that a round needs by the project's own estimate, for some sizes."""
-
-    def gigabytes(trained: float, whole: float, ranks: int, *, exact: bool) -> str:
-        size = RunSize(int(trained), 4, 0, 1, 1)
-        needed = estimate(size, LedgerSettings(displacements=exact), 1.0).memory
-        return f"{((needed + 4 * whole) / ranks + 4 * whole) / 1e9:,.0f}"
-
-    sizes = {"0.135 B": 0.135e9, "1 B": 1e9, "8 B": 8e9, "32 B": 32e9}
+    """Return the memory of a rank at the peak of a step by the project's own estimate."""
+    form = RoundForm(student_precision=Precision.BF16, max_new_tokens=1024)
+    adapter = AdapterSettings(rank=16, alpha=32)
+    kinds = (
+        Change(),
+        Change(ledger={"displacements": False}),
+        Change(loop={"adapter": adapter}),
+    )
+    rows = []
+    for name in ("smollm2-135m", "qwen3-1.7b", "qwen3-8b", "qwen3-32b"):
+        shape = named_shape(name)
+        for fit in fits_of(
+            shape, [shape] * 4, load_flavor("h100"), form.workload(), 256, ranks=(1, 8)
+        ):
+            peaks = (kind.of(fit).peak.total / _GIB for kind in kinds)
+            rows.append((name, fit.work.num_ranks, *(f"{peak:,.0f}" for peak in peaks)))
     return table(
-        ("student and teachers", "ranks", "exact ledger", "ledger by replay", "LoRA, 1 % trained"),
-        (
-            (
-                name,
-                ranks,
-                gigabytes(count, count, ranks, exact=True),
-                gigabytes(count, count, ranks, exact=False),
-                gigabytes(count / 100, count, ranks, exact=True),
-            )
-            for name, count in sizes.items()
-            for ranks in (1, 8)
-        ),
+        ("student and teachers", "ranks", "exact ledger", "ledger by replay", "LoRA of rank 16"),
+        rows,
     )
 
 

@@ -18,24 +18,21 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from tasks.contracts.handover import Plan, PlannedTeacher
+from tasks.contracts.handover import Plan
 from tasks.contracts.refusal import RefusedError
 from tasks.estimate.host import stored_in_all
-from tasks.estimate.layouts import Fit, MemoryLimits, limits_of, refuse_too_large
-from tasks.estimate.shape import Shape, shape_of_folder
+from tasks.estimate.layouts import Fit, limits_of, refuse_too_large
+from tasks.estimate.planned import Ranks, free_here, planned_work
 from tasks.estimate.traffic import StepTime, step_time
-from tasks.estimate.work import RankWork
 from tasks.gate.machine import Machine, machine
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.probe_step import prompts_of
-from tasks.ledger.estimate import free_memory
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.onpolicy.ladder import rungs_to_measure
 from tasks.onpolicy.settings import Workload
 from tasks.platform.gpus import GPUS
 from tasks.platform.progress import format_seconds
-from tasks.platform.ranks import rank_device
 from tasks.platform.resources import Stage, chosen_flavor, free_storage
 from tasks.platform.step_runner import StepRunner
 
@@ -164,29 +161,13 @@ def _fit(runner: StepRunner, plan: Plan, workload: Workload, prompt_tokens: int)
     """Return the work of a rank beside the chosen flavor's memory, or this machine's."""
     flavor = chosen_flavor()
     stage = flavor.stages[Stage.MOPD_ROUND] if flavor else None
-    student = shape_of_folder(runner.store.tree(plan.student.digest), plan.student.digest)
-    work = RankWork(
-        student=student,
-        teachers=tuple(_teacher_shape(runner, t, student) for t in plan.teachers),
-        load=workload,
-        num_ranks=stage.num_ranks if stage else 1,
-        ranks_per_node=max(stage.gpus, 1) if stage else 1,
+    ranks = Ranks(
+        number=stage.num_ranks if stage else 1,
+        per_node=max(stage.gpus, 1) if stage else 1,
         on_gpu=bool(stage.gpus) if stage else torch.cuda.is_available(),
-        prompt_tokens=prompt_tokens,
-        domains=len(plan.leads),
     )
-    if flavor:
-        return Fit(work, limits_of(flavor))
-    free = free_memory(rank_device())
-    return Fit(work, MemoryLimits("this machine", free, free))
-
-
-def _teacher_shape(runner: StepRunner, teacher: PlannedTeacher, student: Shape) -> Shape:
-    """Return the shape of a teacher; one that is an adapter has that of its base, the student's."""
-    folder = runner.store.tree(teacher.checkpoint.digest)
-    if not (folder / "config.json").is_file():
-        return student
-    return shape_of_folder(folder, teacher.checkpoint.digest)
+    work = planned_work(runner.store, plan, workload, prompt_tokens, ranks)
+    return Fit(work, limits_of(flavor) if flavor else free_here())
 
 
 def refuse_what_cannot_run(runner: StepRunner, plan: Plan, cost: Forecast) -> None:
@@ -272,11 +253,13 @@ def num_parameters(checkpoint: Path) -> int:
 
 
 def _prompt_tokens(runner: StepRunner, plan: Plan) -> dict[str, list[int]]:
-    """Return by domain the tokens of its first prompts."""
+    """Return by domain the tokens of some prompts, the longest in characters among them."""
     chat = ChatTokens(load_tokenizer(runner.store.tree(plan.student.digest)))
     found = {}
     for lead in plan.leads:
-        prompts = prompts_of(runner, lead, lead.train)[:_NUM_PROMPTS]
+        every = prompts_of(runner, lead, lead.train)
+        longest = max(every, key=lambda prompt: sum(len(m.content) for m in prompt.messages))
+        prompts = [*every[:_NUM_PROMPTS], *([longest] if longest in every[_NUM_PROMPTS:] else [])]
         found[lead.domain] = [
             len(chat.prompt([{"role": m.role, "content": m.content} for m in prompt.messages]))
             for prompt in prompts

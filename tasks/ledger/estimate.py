@@ -1,4 +1,7 @@
-"""Estimates the memory, storage and time of a run's optimizer and ledger, before it starts."""
+"""Estimates the storage and time of a run's optimizer and ledger, before it starts.
+
+Its memory is that of ``tasks.estimate``, which counts everything that a rank holds.
+"""
 
 import math
 import time
@@ -8,6 +11,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from tasks.contracts.refusal import RefusedError
 from tasks.ledger.schema import LedgerSettings, StoredPrecision
 from tasks.platform.progress import format_seconds
 
@@ -22,10 +26,8 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """The needs of a run beside model, teachers and activations."""
+    """What updates and ledger take, beside memory."""
 
-    memory: int
-    """Bytes on the learner's device: moments, gradients, displacements, and the update's own."""
     storage: int
     """Bytes of all segments together: displacements, or the weights for a replay."""
     seconds: float
@@ -37,9 +39,9 @@ class RunEstimate:
     def __str__(self) -> str:
         """Return the estimate in one line."""
         return (
-            f"optimizer and ledger: {self.memory / _GIB:.2f} GiB of memory, "
-            f"{self.storage / _GIB:.2f} GiB of storage, about {format_seconds(self.seconds)} in "
-            f"all; {self.backward_passes} backward pass(es) over each microbatch"
+            f"ledger: {self.storage / _GIB:.2f} GiB of storage; all updates: about "
+            f"{format_seconds(self.seconds)}; {self.backward_passes} backward pass(es) over each "
+            "microbatch"
         )
 
 
@@ -86,16 +88,14 @@ def held_numbers(num_sources: int, *, displacements: bool) -> HeldNumbers:
 
 
 def estimate(size: RunSize, settings: LedgerSettings, bytes_per_second: float) -> RunEstimate:
-    """Return the needs of a run at a given speed of memory (``memory_speed``)."""
+    """Return what a run takes at a given speed of memory (``memory_speed``)."""
     kept, sources = settings.displacements, size.num_sources
-    numbers = held_numbers(sources, displacements=kept).total
     # Reads and writes of one update, counted from Block.update: 16 passes over the parameters
     # that sources share and 11 (14 with displacements) for each source. Where blocks stay in
     # caches, as on a CPU, it takes less.
     passes = 16 + sources * (14 if kept else 11)
     updates = size.num_steps * size.updates_per_step
     return RunEstimate(
-        memory=numbers * size.num_parameters * _FP32,
         storage=stored_bytes(size, settings),
         seconds=updates * passes * size.num_parameters * _FP32 / bytes_per_second,
         backward_passes=1 + size.extra_sources,
@@ -113,28 +113,30 @@ def stored_bytes(size: RunSize, settings: LedgerSettings) -> int:
     return math.ceil(segments * stored * size.num_parameters)
 
 
-def check_fits(needed: RunEstimate, free_memory: int, free_storage: int | None) -> None:
-    """Raise MemoryError or OSError, before anything is spent, for a run that does not fit.
+def refuse_small_storage(needed: RunEstimate, free_storage: int | None) -> None:
+    """Refuse a run that the store has no room for, before anything is spent.
 
     ``free_storage`` is None for a store without a known limit, such as S3.
+
+    Raises:
+        RefusedError: the ledger does not fit.
     """
-    if needed.memory > free_memory:
-        raise MemoryError(
-            f"{needed}. Only {free_memory / _GIB:.2f} GiB of memory are free: train adapters "
-            "(LoRA), shard over more devices, or set ledger.displacements to false and audit "
-            "behaviors by replay"
-        )
     if free_storage is not None and needed.storage > free_storage:
-        raise OSError(
+        raise RefusedError(
+            "disk-too-small",
             f"{needed}. Only {free_storage / _GIB:.2f} GiB of storage are free: raise "
-            "ledger.segment_steps, set ledger.precision to bf16, or free some storage"
+            "ledger.segment_steps, set ledger.precision to bf16, or free some storage",
         )
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the free bytes of a device; a container's own limit counts."""
+    """Return the free bytes of a device; a container's own limit counts.
+
+    What this process keeps of a GPU for later tensors is free.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     free = int(psutil.virtual_memory().available)
     limit, used = _CGROUP / "memory.max", _CGROUP / "memory.current"
     if limit.exists() and limit.read_text().strip().isdigit():

@@ -13,6 +13,7 @@ from lineage.store.store import Store
 from tasks.contracts.handover import Plan
 from tasks.contracts.planned import refuse_mixed
 from tasks.contracts.refusal import RefusedError
+from tasks.estimate.planned import free_here
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.files import Policy, load_policy
 from tasks.mopd.round_models import inputs_of, round_models
@@ -47,8 +48,8 @@ def distil_round(
     checkpoint beside the round's own.
 
     Raises:
-        ValueError: before anything is trained, for teachers, prompts or settings that cannot work.
-        MemoryError: for a run that does not fit.
+        ValueError: before anything is trained, for teachers, prompts or settings that cannot work,
+            and for a run that does not fit.
     """
     with joined_ranks():
         shared = DistributedStepRunner(runner.store, mirror=runner.mirror)
@@ -98,14 +99,14 @@ class _Round:
 
     def _make(self, folder: Path, measurements: Measurements) -> Path:
         runner, settings, plan = self._runner, self._settings, self._models.plan
-        started = now()
+        started, limits = now(), free_here()
         use_configured_threads()
         report("mopd", 0, settings.loop.num_steps, message="load the teachers")
         policy = load_policy(runner.store.tree(plan.student.digest))
         with open_source(runner, plan, self._sampler(policy), settings, self._seed) as source:
             spec = RoundSpec(self._models, settings, self._seed)
-            run = RoundTrainer(runner, spec, policy, folder / "ledger", source)
-            measurements.notes["estimate"] = str(run.needed)
+            run = RoundTrainer(runner, spec, policy, folder / "ledger", source, limits)
+            measurements.notes["estimate"] = run.needed
             parts = {**run.parts(measurements), **self._more}
             states = States(runner.store, self._derivation.digest(), parts)
             run.train(measurements, states)

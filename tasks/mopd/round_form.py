@@ -17,9 +17,9 @@ from tasks.contracts.refusal import RefusedError
 from tasks.contracts.remedies import WarmUpSettings
 from tasks.ledger.schema import StoredPrecision
 from tasks.model.settings import Precision
-from tasks.mopd.settings import Balance, Divergence, RoundSettings, TeacherPlacement, TopK
+from tasks.mopd.settings import Balance, Divergence, RoundSettings, TopK
 from tasks.onpolicy.settings import Normalization, Workload, recipe
-from tasks.rollout.settings import SamplingEngine, SamplingSettings
+from tasks.rollout.settings import SamplingSettings
 
 
 class ConsolidationSpec(Frozen):
@@ -165,21 +165,7 @@ class RoundForm(BaseModel):
         Raises:
             pydantic.ValidationError: as ``settings`` does, or with fewer than one round.
         """
-        settings = self.settings()
-        return Workload(
-            loop=settings.loop,
-            ledger=settings.ledger,
-            rounds=self.rounds,
-            prompts_per_domain=settings.prompts_per_domain,
-            rollouts_per_prompt=settings.rollouts_per_prompt,
-            max_new_tokens=settings.sampling.max_new_tokens,
-            has_outcome=settings.distil.outcome_weight > 0,
-            has_reference=settings.distil.reference_weight > 0,
-            teachers_on_device=settings.placement is TeacherPlacement.RESIDENT,
-            teachers_in_host_memory=settings.placement is TeacherPlacement.HOST,
-            teachers_sharded=settings.placement is TeacherPlacement.SHARDED,
-            samples_here=settings.sampling.engine is SamplingEngine.TRANSFORMERS,
-        )
+        return self.settings().workload(self.rounds)
 
     def settings(self) -> RoundSettings:
         """Return the validated settings of the round.

@@ -12,6 +12,7 @@ from tasks.onpolicy.settings import (
     ImportanceMask,
     LoopSettings,
     Normalization,
+    Workload,
     refuse_staleness,
 )
 from tasks.rollout.settings import SamplingEngine, SamplingSettings
@@ -172,6 +173,27 @@ class RoundSettings(BaseModel):
     frozen_rollouts: bool = Field(default=False, exclude_if=lambda value: not value)
     """Whether the initial student samples every step's rollouts, which makes the round off-policy
     distillation: a control of what the student's own rollouts bring."""
+
+    def workload(self, rounds: int) -> Workload:
+        """Return the amount of work of some rounds, for estimates.
+
+        Raises:
+            pydantic.ValidationError: for fewer than one round.
+        """
+        return Workload(
+            loop=self.loop,
+            ledger=self.ledger,
+            rounds=rounds,
+            prompts_per_domain=self.prompts_per_domain,
+            rollouts_per_prompt=self.rollouts_per_prompt,
+            max_new_tokens=self.sampling.max_new_tokens,
+            has_outcome=self.distil.outcome_weight > 0,
+            has_reference=self.distil.reference_weight > 0,
+            teachers_on_device=self.placement is TeacherPlacement.RESIDENT,
+            teachers_in_host_memory=self.placement is TeacherPlacement.HOST,
+            teachers_sharded=self.placement is TeacherPlacement.SHARDED,
+            samples_here=self.sampling.engine is SamplingEngine.TRANSFORMERS,
+        )
 
     @model_validator(mode="after")
     def _group_for_outcome(self) -> "RoundSettings":

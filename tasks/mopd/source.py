@@ -42,14 +42,16 @@ class CountedMixture:
         self,
         mixture: RolloutSource,
         labels: Collection[Label],
+        longest_prompt: int,
         confinement: JsonValue,
         ahead: AheadDraws | None = None,
     ) -> None:
-        """Take the mixture, the label of every prompt in it, and the confinement.
+        """Take the mixture, the label and the most tokens of a prompt in it, and the confinement.
 
         ``ahead`` is the same mixture if it samples while the round trains.
         """
         self._mixture, self.labels, self.confinement = mixture, labels, confinement
+        self.longest_prompt = longest_prompt
         self.ahead = ahead
         self._tokens: Counter[str] = Counter()
 
@@ -131,7 +133,9 @@ def open_source(
             ahead = AheadDraws([AheadStage(1, mixture, player)])
         labels = {(share.domain, prompt.mode) for share in shares for prompt in share.prompts}
         note = confinement_note(environments.values())
-        yield CountedMixture(ahead or mixture, labels, note, ahead)
+        questions = [Question(share.domain, prompt) for share in shares for prompt in share.prompts]
+        longest = max(map(len, alone.contexts(questions)))
+        yield CountedMixture(ahead or mixture, labels, longest, note, ahead)
 
 
 def _prompts(runner: StepRunner, teacher: PlannedTeacher) -> list[Prompt]:

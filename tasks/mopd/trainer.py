@@ -7,14 +7,10 @@ from pathlib import Path
 
 from torch import nn
 
-from tasks.ledger.estimate import (
-    RunEstimate,
-    RunSize,
-    check_fits,
-    estimate,
-    free_memory,
-    memory_speed,
-)
+from tasks.estimate.layouts import Fit, MemoryLimits, refuse_too_large
+from tasks.estimate.memory import run_size
+from tasks.estimate.planned import Ranks, planned_work
+from tasks.ledger.estimate import estimate, memory_speed, refuse_small_storage
 from tasks.ledger.schema import StoredPrecision
 from tasks.ledger.writer import LedgerWriter
 from tasks.model.chat import ChatTokens
@@ -27,13 +23,13 @@ from tasks.mopd.routing import Label, Route, Routing
 from tasks.mopd.settings import Divergence, RoundSettings
 from tasks.mopd.source import CountedMixture, teacher_prompts
 from tasks.mopd.teachers import open_round_teachers
-from tasks.onpolicy.learner import Learner, num_trained
+from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
 from tasks.onpolicy.run_monitor import RunMonitor
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
-from tasks.platform.ranks import num_ranks, rank_device
+from tasks.platform.ranks import num_ranks, rank_device, ranks_on_node
 from tasks.platform.resources import free_storage
 from tasks.platform.resume import JsonPart, Part, RandomNumbers, States
 from tasks.platform.step_runner import StepRunner
@@ -58,10 +54,15 @@ class RoundTrainer:
         policy: Policy,
         ledger: Path,
         source: CountedMixture,
+        limits: MemoryLimits,
     ) -> None:
-        """Open the teachers, and check everything that can be checked before the first rollout."""
+        """Open the teachers, and check everything that can be checked before the first rollout.
+
+        ``limits`` are those of before ``policy`` was loaded.
+        """
         self._settings, self._source = spec.settings, source
         settings, seed, labels = spec.settings, spec.seed, source.labels
+        self.needed = self._check_size(runner, spec, source, limits)
         chat = ChatTokens(policy.tokenizer)
         self._objective = open_objective(runner, spec, policy, chat.control_ids, labels)
         health = settings.health
@@ -70,7 +71,6 @@ class RoundTrainer:
         self._run_monitor = RunMonitor(health, policy.model.config.vocab_size, _warn)
         if num_ranks() == 1:
             nn.Module.to(policy.model, rank_device())  # shards move there one by one
-        self.needed = self._check_size(runner, policy)
         self.learner = Learner(
             policy.model,
             settings.loop,
@@ -106,24 +106,24 @@ class RoundTrainer:
         observers = LoopObservers(self._recorder, states, self._run_monitor, self._source.ahead)
         train(self.learner, self._objective, self._source, callbacks, observers)
 
-    def _check_size(self, runner: StepRunner, policy: Policy) -> RunEstimate:
-        """Report the memory that the run needs, once, and refuse a run that does not fit."""
-        device, settings = rank_device(), self._settings
-        size = RunSize(
-            num_parameters=num_trained(policy.model, settings.loop),
-            num_sources=len(self._objective.sources),
-            extra_sources=self._objective.extra_sources,
-            num_steps=settings.loop.num_steps,
-            updates_per_step=settings.loop.updates_per_step,
-            decays=settings.loop.weight_decay > 0,
-        )
-        needed = estimate(size, settings.ledger, memory_speed(device))
+    def _check_size(
+        self, runner: StepRunner, spec: RoundSpec, source: CountedMixture, limits: MemoryLimits
+    ) -> str:
+        """Report what the run takes, once, and refuse a run that does not fit."""
+        device, settings, plan = rank_device(), spec.settings, spec.models.plan
+        ranks = Ranks(num_ranks(), ranks_on_node(), device.type == "cuda")
+        load = settings.workload(rounds=1)
+        work = planned_work(runner.store, plan, load, source.longest_prompt, ranks)
+        fit = Fit(work, limits)
+        needed = estimate(run_size(work), settings.ledger, memory_speed(device))
+        said = f"memory: {fit.summary}; {needed}"
         # A report without a total is never thinned out.
-        report("mopd", 0, 0, message=str(needed))
+        report("mopd", 0, 0, message=said)
+        refuse_too_large(fit, None)
         uri = runner.store.uri
         room = None if "://" in uri else free_storage(Path(uri))  # a bucket has no known end
-        check_fits(needed, free_memory(device), room)
-        return needed
+        refuse_small_storage(needed, room)
+        return said
 
 
 def open_objective(

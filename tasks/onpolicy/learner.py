@@ -16,7 +16,6 @@ from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
 from tasks.model.architecture import (
-    adapted_modules,
     adapter_targets,
     checkpointed,
     share_of_experts,
@@ -79,17 +78,6 @@ def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | Non
         shard(model, compute)
         return None
     return compute if compute is not torch.float32 else None
-
-
-def num_trained(model: PreTrainedModel, settings: LoopSettings) -> int:
-    """Return the number of parameters that a rank will train, before the model is prepared."""
-    adapter = settings.adapter
-    if adapter is None:
-        numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    else:
-        inner = adapted_modules(model).values()
-        numbers = sum(adapter.rank * sum(module.weight.shape) for module in inner)
-    return -(-numbers // num_ranks())
 
 
 WITHOUT_EXPERTS = (

@@ -71,6 +71,11 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def ranks_on_node() -> int:
+    """Return how many ranks share this machine's memory."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if dist.is_initialized() else 1
+
+
 def rank_device() -> torch.device:
     """Return this rank's accelerator, or the CPU without one."""
     if torch.cuda.is_available():

@@ -38,3 +38,10 @@ def test_what_a_launch_would_be_refused_for_ends_a_dry_run_with_status_1(teacher
         each for each in json.loads(result.stdout)["findings"] if each["severity"] == "refusal"
     ]
     assert refused
+
+
+def test_what_fits_no_memory_ends_a_dry_run_with_status_1(teachers):
+    too_many = ("--settings", f"prompts_per_domain={10**9}")
+    result = CliRunner().invoke(main, [*DRY, *too_many, "--json"])
+    assert result.exit_code == 1
+    assert "what is free on this machine" in json.loads(result.stdout)["refusal"]

@@ -51,6 +51,11 @@ def test_a_round_says_before_it_runs_what_it_takes(runner, plan, monkeypatch):
     assert said in run.notes()["estimate"]
 
 
+def test_a_round_that_fits_no_memory_is_refused_before_it_samples(runner, plan):
+    with refused("memory-too-small", "sampling: ", "what is free on this machine"):
+        Run(runner, plan, told(prompts_per_domain=10**9))
+
+
 def test_the_ledger_of_a_round_adds_up_to_its_student(runner, plan, plain):
     start = Run.__new__(Run)
     start.store, start.student = runner.store, plan.student

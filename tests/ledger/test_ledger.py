@@ -8,10 +8,11 @@ import torch
 from tasks.ledger.estimate import (
     RunEstimate,
     RunSize,
-    check_fits,
     estimate,
     free_memory,
+    held_numbers,
     memory_speed,
+    refuse_small_storage,
 )
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import KeptRollout, LedgerSettings, SourceRow, StoredPrecision
@@ -198,13 +199,14 @@ def test_the_digest_of_weights_sees_names_shapes_types_and_bits():
 def test_an_estimate_is_what_the_buffers_are():
     params = parameters(torch.float32)
     optimizer = SplitAdamW(params, SOURCES, AdamWConstants(), record=True)
-    held = sum(t.numel() * 4 for name, t in optimizer.state().items() if name != "num_updates")
-    masters = sum(p.numel() * 4 for p in params.values())
+    held = sum(t.numel() for name, t in optimizer.state().items() if name != "num_updates")
     # The state holds the masters and each moment, displacement, start and decay; gradients of
     # three sources are beside it.
+    numbers = held_numbers(3, displacements=True)
+    assert (1 + numbers.moments + numbers.displacements) * 11 == held
+    assert numbers.total * 11 == held - 11 + 3 * 11
     size = RunSize(11, 3, 1, num_steps=25, updates_per_step=2)
     needed = estimate(size, LedgerSettings(segment_steps=10), 1e9)
-    assert needed.memory == held - masters + 3 * masters
     assert needed.storage == 363  # three segments of 11 weights: 3 x 3.5 + 0.5 bytes each
     bare = estimate(size, LedgerSettings(segment_steps=10, displacements=False), 1e9)
     assert bare.storage == 3 * 11 * 4  # three checkpoints
@@ -212,14 +214,12 @@ def test_an_estimate_is_what_the_buffers_are():
     assert needed.seconds == pytest.approx(50 * (16 + 3 * 14) * 11 * 4 / 1e9)
 
 
-def test_a_run_that_cannot_fit_is_refused_before_it_starts():
-    needed = RunEstimate(memory=100, storage=100, seconds=1.0, backward_passes=1)
-    check_fits(needed, free_memory=100, free_storage=100)
-    check_fits(needed, free_memory=100, free_storage=None)
-    with pytest.raises(MemoryError, match=r"LoRA.*displacements to false"):
-        check_fits(needed, free_memory=99, free_storage=100)
-    with pytest.raises(OSError, match=r"segment_steps.*bf16"):
-        check_fits(needed, free_memory=100, free_storage=99)
+def test_a_ledger_that_the_store_has_no_room_for_is_refused_before_the_run():
+    needed = RunEstimate(storage=100, seconds=1.0, backward_passes=1)
+    refuse_small_storage(needed, free_storage=100)
+    refuse_small_storage(needed, free_storage=None)
+    with refused("disk-too-small", "ledger.segment_steps"):
+        refuse_small_storage(needed, free_storage=99)
 
 
 def test_what_is_free_is_measured(tmp_path):

@@ -11,7 +11,7 @@ from tasks.model.architecture import blocks, checkpointed
 from tasks.model.files import Policy, load_model, save_policy
 from tasks.model.log_probs import chosen_hidden, pad_right
 from tasks.model.settings import AdapterSettings, Precision
-from tasks.onpolicy.learner import Learner, num_trained
+from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.student_files import save_student, saving_note
 from tasks.platform.progress import Reporter
@@ -182,14 +182,6 @@ def test_a_lora_student_learns_and_is_saved_merged_and_apart(tmp_path, precision
     assert torch.equal(merged.state_dict()[unchanged], start[unchanged])
     apart = load_file(folder / "adapter/adapter_model.safetensors")
     assert torch.equal(apart[f"base_model.model.{name}.lora_A.weight"], a)
-
-
-@pytest.mark.parametrize("adapter", [None, AdapterSettings(rank=3, alpha=4)])
-def test_what_will_be_trained_is_counted_before(adapter):
-    model = tiny_model()
-    counted = num_trained(model, LoopSettings(num_steps=1, learning_rate=1, adapter=adapter))
-    learner = learner_of(model, adapter=adapter)
-    assert counted == sum(tensor.numel() for tensor in learner.optimizer.masters().values())
 
 
 def test_a_model_without_marked_layers_is_refused():

@@ -18,6 +18,7 @@ from lineage.registry.registry import check_may_publish
 from lineage.store.store import open_store
 from lineage.view.summary import summary_of
 from tasks.contracts.inputs import InputError
+from tasks.contracts.refusal import RefusedError
 from tasks.model.settings import Precision
 from tasks.mopd.launch_form import MORE, PRESET, LaunchForm, launch_spec
 from tasks.mopd.round_form import LARGEST_SEED
@@ -181,6 +182,7 @@ def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
         MisfitError: if a reference is not a teacher.
     """
     from tasks.gate.decision import MisfitError, decide
+    from tasks.gate.forecast import refuse_what_cannot_run
     from tasks.gate.plan import propose
     from tasks.gate.plan_page import plan_text
     from tasks.gate.task import cost_of
@@ -194,9 +196,10 @@ def dry_run(inputs: Mapping[str, Any], as_document: bool) -> bool:
         runner, plan, launch.workload, launch.gate, launch.spec.sampling, launch.ladder_stages
     )
     refusal = ""
-    try:
+    try:  # in the order of a real run, which ends at the first
+        refuse_what_cannot_run(runner, plan, cost)
         decide(runner, plan, launch.gate.refuse_findings_from, inputs["waivers"])
-    except MisfitError as error:
+    except (MisfitError, RefusedError) as error:
         refusal = str(error)
     assert plan.artifact is not None
     if as_document:
