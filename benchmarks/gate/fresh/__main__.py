@@ -28,14 +28,15 @@ ANCESTRY = "ancestry-"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one of the commands."""
     parser = ArgumentParser(prog="python -m benchmarks.gate fresh", description=__doc__)
-    parser.add_argument("--homes", type=Path, default=Path("runs/seeds"), help="one for each seed")
     commands = parser.add_subparsers(dest="command", required=True)
+    homes = ArgumentParser(add_help=False)
+    homes.add_argument("--homes", type=Path, default=Path("runs/seeds"), help="one for each seed")
     listed = commands.add_parser("list", help="name the cases")
     listed.add_argument("--left", action="store_true", help="only those without a row")
     for name in ("home", "ancestry"):
-        commands.add_parser(name).add_argument("seed", type=int)
-    commands.add_parser("run", help="run a case").add_argument("case")
-    trial = commands.add_parser("trial", help="run a case that is not of the family")
+        commands.add_parser(name, parents=[homes]).add_argument("seed", type=int)
+    commands.add_parser("run", parents=[homes], help="run a case").add_argument("case")
+    trial = commands.add_parser("trial", parents=[homes], help="run a case not of the family")
     trial.add_argument("kind")
     trial.add_argument("domain")
     trial.add_argument("seed", type=int)
