@@ -24,7 +24,13 @@ from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_tab
 from benchmarks.gate.fresh.tables import FRESH
 from benchmarks.map.shown import map_costs, map_ladder, map_picture, map_points, map_predictions
 from benchmarks.real.table import climbs, merges, students
-from benchmarks.recipes.tables import recipe_attempts, recipe_claims, recipes
+from benchmarks.recipes.tables import (
+    recipe_attempts,
+    recipe_claims,
+    recipe_counts,
+    recipe_gaps,
+    recipes,
+)
 from benchmarks.testbed.tables import testbed, testbed_modes
 
 _BLOCK = re.compile(
@@ -233,6 +239,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "gate_calibrated": calibrated_table,
     "gate_calibrated_ancestry": calibrated_ancestry,
     **FRESH,
+    "recipe_counts": recipe_counts,
+    "recipe_gaps": recipe_gaps,
     "threads": threads,
     "ledger_rounds": ledger_rounds,
     "gpu_sizes": gpu_sizes,

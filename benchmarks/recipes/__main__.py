@@ -77,10 +77,13 @@ def check() -> None:
         system: {"changed": changed(system), **judged(system, runs)}
         for system, runs in kept_runs(FIRST).items()
     }
-    figures = {
+    figures: dict[str, Any] = {
         "recipes": len(systems()),
         "ran": len(found),
         "passed": sum(bool(row["passed"]) for row in found.values()),
+        "passed_with_extras": sum(
+            row["passed"] and row["held"] == len(row["claims"]) for row in found.values()
+        ),
         "systems": found,
         "first_attempts": first,
     }

@@ -11,7 +11,18 @@ from tasks.evaluate.recipe_card import BASE
 def recipes() -> str:
     """Return for each recipe that ran its scores, what it forgot, its cost, and its claims."""
     judged = result("recipes")["figures"]["systems"]
-    heads = ("recipe", "seeds", "mean", "gain", "forgets", "drift", "M tokens", "min", "claims")
+    heads = (
+        "recipe",
+        "seeds",
+        "mean",
+        "gain",
+        "forgets",
+        "drift",
+        "M tokens",
+        "min",
+        "claims",
+        "pass",
+    )
     rows: list[tuple[object, ...]] = []
     order = sorted(judged, key=lambda system: -_mean(system, judged[system]["seeds"]))
     for system in order:
@@ -24,20 +35,41 @@ def recipes() -> str:
                 *(f"{fmean(each[place] for each in numbers):.2f}" for place in range(5)),
                 f"{fmean(each[5] for each in numbers):.1f}",
                 f"{found['held']} of {len(found['claims'])}",
+                "yes" if found["passed"] else "**no**",
             )
         )
     return table(heads, rows)
 
 
+def recipe_counts() -> str:
+    """Return how many recipes ran and passed."""
+    figures = result("recipes")["figures"]
+    places = ("recipes", "ran", "passed", "passed_with_extras")
+    return table(
+        ("recipes", "ran", "pass", "pass if extras count too"),
+        [tuple(figures[place] for place in places)],
+    )
+
+
 def recipe_claims() -> str:
-    """Return every claim of the recipes that ran, with what it was judged by."""
+    """Return every claim of the recipes that ran, with what it was judged by.
+
+    A claim in parentheses is ours alone, and does not decide.
+    """
     judged = result("recipes")["figures"]["systems"]
     rows = (
-        (system, each["claim"], "yes" if each["holds"] else "**no**", _value(each))
+        (system, _statement(each), "yes" if each["holds"] else "**no**", _value(each))
         for system, found in judged.items()
         for each in found["claims"]
     )
     return table(("recipe", "claim", "holds", "measured"), rows)
+
+
+def recipe_gaps() -> str:
+    """Return what of each source's smallest test was not checked."""
+    judged = result("recipes")["figures"]["systems"]
+    rows = ((system, found["not_checked"]) for system, found in judged.items())
+    return table(("recipe", "not checked"), [row for row in rows if row[1]])
 
 
 def recipe_attempts() -> str:
@@ -47,7 +79,9 @@ def recipe_attempts() -> str:
         (
             system,
             "<br>".join(
-                f"{each['claim']}: {_value(each)}" for each in found["claims"] if not each["holds"]
+                f"{_statement(each)}: {_value(each)}"
+                for each in found["claims"]
+                if not each["holds"]
             ),
             found["changed"],
             _outcome(figures["systems"].get(system)),
@@ -55,6 +89,10 @@ def recipe_attempts() -> str:
         for system, found in figures["first_attempts"].items()
     )
     return table(("recipe", "failed at first", "changed", "second attempt"), rows)
+
+
+def _statement(claim: Mapping[str, Any]) -> str:
+    return f"({claim['claim']})" if claim["is_extra"] else str(claim["claim"])
 
 
 def _outcome(found: Mapping[str, Any] | None) -> str:

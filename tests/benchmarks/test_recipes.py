@@ -6,6 +6,7 @@ from benchmarks.recipes import tables
 from benchmarks.recipes.claims.kinds import (
     difference,
     drifts_less_than,
+    extra,
     falls,
     holds,
     longer,
@@ -142,9 +143,10 @@ def test_a_second_attempt_says_what_it_changed():
 
 
 def test_a_first_attempt_that_failed_is_shown_beside_what_came_of_the_second(monkeypatch):
-    row = {"claim": "a rises", "holds": False, "value": 0.1}
-    kept = {"claim": "b rises", "holds": True, "value": 0.2}
-    first = {"changed": "the rate", "passed": False, "held": 1, "claims": [row, kept]}
+    row = {"claim": "a rises", "holds": False, "is_extra": False, "value": 0.1}
+    extra_row = row | {"claim": "c rises", "is_extra": True}
+    kept = {"claim": "b rises", "holds": True, "is_extra": False, "value": 0.2}
+    first = {"changed": "the rate", "passed": False, "held": 1, "claims": [row, kept, extra_row]}
     figures = {
         "first_attempts": {"one": first, "two": first, "three": first},
         "systems": {
@@ -155,7 +157,7 @@ def test_a_first_attempt_that_failed_is_shown_beside_what_came_of_the_second(mon
     monkeypatch.setattr(tables, "result", lambda name: {"figures": figures})
     lines = tables.recipe_attempts().splitlines()[2:]
     assert lines == [
-        f"| {name} | a rises: 0.10 | the rate | {outcome} |"
+        f"| {name} | a rises: 0.10<br>(c rises): 0.10 | the rate | {outcome} |"
         for name, outcome in (("one", "passed"), ("two", "1 of 2"), ("three", "not run yet"))
     ]
 
@@ -201,3 +203,7 @@ def test_a_recipe_passes_if_every_claim_holds(monkeypatch):
     monkeypatch.setattr("benchmarks.recipes.judged.claims_of", lambda system: claims)
     found = judged("llama_3", RUNS)
     assert (found["passed"], found["held"], found["seeds"]) == (False, 1, [0])
+    claims[1] = extra(claims[1])  # does not decide, and is shown
+    found = judged("llama_3", RUNS)
+    assert (found["passed"], found["held"], len(found["claims"])) == (True, 1, 2)
+    assert [row["is_extra"] for row in found["claims"]] == [False, True]

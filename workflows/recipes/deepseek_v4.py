@@ -37,7 +37,7 @@ TINY = RecipeNumbers(
     },
     rl={
         "expert": RlSettings(  # ours: testbed
-            loop=LoopSettings(num_steps=30, learning_rate=5e-4, rung_every=30),
+            loop=LoopSettings(num_steps=40, learning_rate=3e-4, rung_every=40),
             sampling=SamplingSettings(max_new_tokens=110),
             prompts_per_step=8,
             rollouts_per_prompt=8,
@@ -45,10 +45,10 @@ TINY = RecipeNumbers(
     },
     mopd={
         "distilled": RoundForm(
-            mopd_steps=40,  # ours: testbed
+            mopd_steps=90,  # ours: testbed
             learning_rate=3e-4,  # ours: testbed
             divergence=Divergence.FULL_VOCABULARY,  # stated: section 5.1.2, equation 29
-            prompts_per_domain=8,  # ours: testbed; the weights w_i are equal (not stated)
+            prompts_per_domain=12,  # ours: testbed; the weights w_i are equal (not stated)
             max_new_tokens=120,
         )
     },

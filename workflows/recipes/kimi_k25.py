@@ -21,6 +21,7 @@ from tasks.contracts.scale import Scale
 from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.recipe.settings import RecipeNumbers, table
 from tasks.rejection_sampling.demonstrations import DemonstrationRule, Keep
+from tasks.rejection_sampling.difficulty import PromptRule
 from tasks.rejection_sampling.settings import ResponseSettings
 from tasks.rl.settings import RlSettings
 from tasks.rl.variants import (
@@ -39,8 +40,11 @@ from workflows.recipes.wiring import give_sight
 
 TEXT, IMAGES = ("add", "sort", "form"), "grid"
 """ours: of the testbed; the source groups domains as knowledge, reasoning, coding and agents."""
+SOLVABLE = {"solvable": PromptRule(keep_always_solved=True)}
+"""ours: prompts that are solved at times, as Toggle's budgets are lengths of right responses."""
 RFT = {"rft": DemonstrationRule(keep=Keep.CORRECT, per_prompt=2)}
 """ours: right traces, two to a prompt."""
+TOWER = {"image_size": 336, "patch_size": 14, "num_layers": 24, "num_heads": 16}
 
 
 def _rl(loop: tuple[int, float], groups: tuple[int, int], tokens: int, toggle: int) -> RlSettings:
@@ -70,6 +74,11 @@ def _rl(loop: tuple[int, float], groups: tuple[int, int], tokens: int, toggle: i
     )
 
 
+def _sampled(prompts: int, samples: int, tokens: int) -> ResponseSettings:
+    sampling = SamplingSettings(max_new_tokens=tokens)
+    return ResponseSettings(num_prompts=prompts, samples_per_prompt=samples, sampling=sampling)
+
+
 TINY = RecipeNumbers(
     scale=Scale.TINY,
     image_base={
@@ -85,27 +94,19 @@ TINY = RecipeNumbers(
     },
     rl={
         "visual": _rl((20, 5e-4), (8, 8), 12, 0),  # ours: testbed
-        "joint": _rl((24, 5e-4), (4, 8), 110, 4),  # ours: testbed
+        "joint": _rl((24, 3e-4), (4, 8), 110, 4),  # ours: testbed
+        "untoggled": _rl((24, 3e-4), (4, 8), 110, 0),
     },
-    responses={
-        "rft": ResponseSettings(
-            samples_per_prompt=4, num_prompts=200, sampling=SamplingSettings(max_new_tokens=12)
-        )
-    },
+    # ours: few prompts are tried, so that each comes again in RL and meets its budget
+    responses={"tried": _sampled(24, 4, 110), "rft": _sampled(200, 4, 12)},
     demonstrations=RFT,
+    prompts=SOLVABLE,
 )
 PUBLISHED = RecipeNumbers(  # ours: no number is stated
     scale=Scale.PUBLISHED,
     image_base={
         "see": ImageBaseSettings(
-            tower=TowerSettings(
-                image_size=336,
-                patch_size=14,
-                hidden_size=1024,
-                num_layers=24,
-                num_heads=16,
-                feed_forward_size=4096,
-            ),
+            tower=TowerSettings(hidden_size=1024, feed_forward_size=4096, **TOWER),
             training=SftSettings(num_steps=50_000, batch_size=512, learning_rate=2e-5),
         )
     },
@@ -116,9 +117,11 @@ PUBLISHED = RecipeNumbers(  # ours: no number is stated
     rl={
         "visual": _rl((500, 1e-6), (64, 16), 8192, 0),
         "joint": _rl((1000, 1e-6), (16, 16), 32_768, 50),
+        "untoggled": _rl((1000, 1e-6), (16, 16), 32_768, 0),
     },
-    responses={"rft": ResponseSettings(samples_per_prompt=8)},
+    responses={"tried": _sampled(0, 8, 32_768), "rft": _sampled(0, 8, 8192)},
     demonstrations=RFT,
+    prompts=SOLVABLE,
 )
 ROWS = table(TINY, PUBLISHED)
 
@@ -133,10 +136,15 @@ def kimi_k25(scale: Scale = Scale.TINY, seed: int = 0) -> Made:
     """
     run = RecipeRun("kimi_k25", scale, seed, ROWS)
     give_sight(run, "see", TEXT)
-    pictures, texts = run.domain(IMAGES), [run.domain(name) for name in TEXT]
+    pictures = run.domain(IMAGES)
     supervised = run.sft("sft", run.base, run.demonstrations(TEXT))
     visual = run.rl("visual", supervised, [pictures])
     traces = run.answers("rft", {"visual": visual}, [pictures], by="rft")
     tuned = run.sft("rft", visual, [run.selected("rft", [traces])])
-    run.rl("joint", tuned, [pictures, *texts])
+    both = [pictures]
+    for name in TEXT:
+        tried = run.answers(f"tried-{name}", {"rft": tuned}, [run.domain(name)], by="tried")
+        both.append(run.filtered(name, tried, by="solvable"))
+    run.rl("untoggled", tuned, both)
+    run.rl("joint", tuned, both)
     return run.finish()

@@ -50,12 +50,12 @@ LONG = SamplingSettings(max_new_tokens=110)
 JUDGED = ScorerTerm(name="rm", domains=[*OPEN])
 
 
-def _rl(steps: int, rate: float, groups: tuple[int, int], tokens: int) -> dict[str, RlSettings]:
-    """Return the climbs and the light RL, of as many steps (ours)."""
+def _rl(steps: int, groups: tuple[int, int], tokens: int, *rates: float) -> dict[str, RlSettings]:
+    """Return the climbs and the light RL by their rates: on rules, and on the reward model."""
     climb = RlSettings(
         loop=LoopSettings(
             num_steps=steps,
-            learning_rate=rate,
+            learning_rate=rates[0],
             rung_every=steps // 3,  # ours: several late checkpoints
             normalization=Normalization.GLOBAL_BATCH,  # stated (via notes): section 3.1.1
             inner_updates=2,  # ours
@@ -66,20 +66,19 @@ def _rl(steps: int, rate: float, groups: tuple[int, int], tokens: int) -> dict[s
         # stated (via notes): low 0.6, the other bound by entropy, 50 at most (section 3.1.1)
         ratio=RatioSettings(clip=ClipSettings(low=0.6, adaptive=AdaptiveClip()), most=50.0),
     )
-    light = {
-        "rewards": RewardSettings(terms=[GradeTerm(name="task", domains=["add", "tool"]), JUDGED]),
-        # stated (via notes): a little of the other domains; ours: one prompt of each a step
-        "prompts_by_domain": {"add": 1, "tool": 1},
-    }
-    return {
-        "climb": climb,
-        "open": climb.model_copy(update={"rewards": RewardSettings(terms=[JUDGED])}),
-        "light": climb.model_copy(update=light),
-    }
+    loop = climb.loop.model_copy(update={"learning_rate": rates[1]})
+    change = {"loop": loop, "rewards": RewardSettings(terms=[JUDGED])}
+    opened, graded = (
+        climb.model_copy(update=change),
+        GradeTerm(name="task", domains=["add", "tool"]),
+    )
+    rewards = RewardSettings(terms=[graded, JUDGED])
+    # stated (via notes): a little of the other domains; ours: one prompt of each a step
+    light = {"rewards": rewards, "prompts_by_domain": {"add": 1, "tool": 1}}
+    return {"climb": climb, "open": opened, "light": opened.model_copy(update=light)}
 
 
-# ours: the numbers of the self-distillation for the SFT on all climbs too
-DATA = SftSettings(
+DATA = SftSettings(  # ours: the same for the SFT on all climbs
     num_steps=80,
     learning_rate=1e-3,
     warmup_steps=2,  # stated (via notes): 2 %
@@ -92,21 +91,24 @@ TINY = RecipeNumbers(
     scale=Scale.TINY,
     mid_training={"mid": MidTrainingSettings(num_steps=30, learning_rate=2e-4)},  # ours: testbed
     sft={"data": DATA},
-    rl=_rl(18, 5e-4, (4, 8), 110),  # ours: testbed
-    responses={"sampled": ResponseSettings(num_prompts=200, samples_per_prompt=4, sampling=LONG)},
+    rl=_rl(18, (8, 8), 110, 2e-4, 1e-4),  # ours: testbed
+    responses={
+        name: ResponseSettings(num_prompts=number, samples_per_prompt=4, sampling=LONG)
+        for name, number in {"sampled": 200, "pool": 0}.items()
+    },
     demonstrations={"right": RIGHT, "best": BEST},
     traces=TRACES,
     prompts=PASSES,
     annotators={"open": AnnotatorSettings()},
-    reward_model={"rm": RewardModelSettings(num_steps=60, learning_rate=5e-4)},
+    reward_model={"rm": RewardModelSettings(num_steps=200, learning_rate=5e-4)},
 )
 NUMBERS = {
     "scale": Scale.PUBLISHED,
     "mid_training": {"mid": MidTrainingSettings(num_steps=10_000, learning_rate=1e-5)},  # ours
     # stated (via notes): 2,048 and 1.7e-5; ours: steps
     "sft": {"data": DATA.model_copy(update={"batch_size": 2048, "learning_rate": 1.7e-5})},
-    "rl": _rl(3000, 1e-6, (55, 128), 131_072),  # stated (via notes): 1e-6, 128; ours: rest
-    "responses": {"sampled": ResponseSettings(samples_per_prompt=16)},  # ours
+    "rl": _rl(3000, (55, 128), 131_072, 1e-6, 1e-6),  # stated (via notes): 1e-6, 128; ours: rest
+    "responses": dict.fromkeys(TINY.responses, ResponseSettings(samples_per_prompt=16)),  # ours
 }
 ROWS = table(TINY, TINY.model_copy(update=NUMBERS))
 
@@ -126,10 +128,10 @@ def mai_thinking_1(scale: Scale = Scale.TINY, seed: int = 0) -> Made:
         tried = run.answers(f"tried-{name}", {"mid": mid}, [run.domain(name)], by="sampled")
         chosen[name] = run.filtered(name, tried, by="medium")
     stem = [chosen[name] for name in STEM]
-    late = climbed(run, "stem-first", mid, stem, by="climb")
-    written = run.answers("late", late, stem, by="sampled")
+    first = climbed(run, "stem-first", mid, stem, by="climb")
+    written = run.answers("late", first, stem, by="sampled")
     restarted = run.sft("restart", mid, [run.selected("late", [written], by="right")], by="data")
-    pool = run.answers("pool", {"mid": mid}, opened, by="sampled")
+    pool = run.answers("pool", {"mid": mid}, opened, by="pool")
     scorer = run.reward_model("rm", mid, [run.compared("open", [pool], by="open")], by="rm")
     climbs = {
         "stem": run.rl("stem", restarted, stem, by="climb"),
@@ -141,10 +143,8 @@ def mai_thinking_1(scale: Scale = Scale.TINY, seed: int = 0) -> Made:
         answers = run.answers(f"of-{name}", {name: climbs[name]}, of, by="sampled")
         if name == "open":
             answers = run.scored("open", answers, {"rm": scorer})
-        traces.append(
-            run.selected(f"of-{name}", [answers], by="best" if name == "open" else "right")
-        )
-    student = run.sft("all", mid, [distilled(run, "all", traces)], by="data")
-    light = [*opened, run.domain("add"), run.domain("tool")]
-    run.rl("light", student, light, models={"rm": scorer})
+        rule = "best" if name == "open" else "right"
+        traces.append(run.selected(f"of-{name}", [answers], by=rule))
+    all_ = run.sft("all", mid, [distilled(run, "all", traces)], by="data")
+    run.rl("light", all_, [*opened, run.domain("add"), run.domain("tool")], models={"rm": scorer})
     return run.finish()

@@ -54,8 +54,8 @@ TINY = RecipeNumbers(
     },
     rl={
         # ours: the testbed's; a step of the mix has as many rollouts as three steps of a teacher
-        "teacher": _rl(30, 5e-4, 8, 8, 110),
-        "mix": _rl(30, 5e-4, 8, 8, 110),
+        "teacher": _rl(30, 3e-4, 8, 8, 110),
+        "mix": _rl(30, 3e-4, 8, 8, 110),
     },
     merge=MERGES,
     responses={

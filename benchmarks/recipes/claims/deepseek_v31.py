@@ -1,6 +1,6 @@
 """DeepSeek-V3.1: one model obeys both modes, and thinking is longer and better."""
 
-from benchmarks.recipes.claims.kinds import holds, rises
+from benchmarks.recipes.claims.kinds import extra, holds, rises
 from benchmarks.recipes.claims.watched import (
     holds_in_mode,
     obeys,
@@ -16,11 +16,11 @@ CLAIMS = [
     thinks_longer("rl", THINKING, share=0.25),
     # The thinker is the model of one mode.
     holds_in_mode("rl", beside="thinker", domains=THINKING, mode="on", margin=0.1),
-    rises_in_mode("rl", over="base", domains=THINKING, mode="off"),
-    rises("rl", over="sft", domains=[*THINKING, "tool"]),
+    extra(rises_in_mode("rl", over="base", domains=THINKING, mode="off")),
+    extra(rises("rl", over="sft", domains=[*THINKING, "tool"])),
     holds("rl", beside="thinker", domains=["tool"], margin=0.1),
-    # not checked: a model of the mode off alone, which is another recipe
 ]
+NOT_CHECKED = "a model of the mode off alone"
 CHANGED = (
     "RL with 8 prompts of each domain a step instead of 4, and the last RL at 1.5e-4 instead of "
     "5e-4: it lost what SFT had reached"

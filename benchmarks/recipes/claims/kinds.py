@@ -9,7 +9,7 @@ something is not worse needs a mean within a margin. Domains weigh the same.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import fmean
 
@@ -45,6 +45,13 @@ class Claim:
 
     statement: str
     judge: Callable[[Runs], Verdict]
+    is_extra: bool = False
+    """Whether it is ours alone: neither in the source's smallest test nor a condition of it."""
+
+
+def extra(claim: Claim) -> Claim:
+    """Return a claim that is shown, and does not decide whether its recipe passes."""
+    return replace(claim, is_extra=True)
 
 
 def rises(stage: str, over: str, domains: Sequence[str]) -> Claim:
