@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.common.circumstances import RESULTS, facts
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.recipes.evidence import Evidence, as_row, gather
-from benchmarks.recipes.judged import changed, claims_of, judged
+from benchmarks.recipes.judged import changed, claims_of, first_claims_of, judged
 from tasks.contracts.scale import Scale
 from tasks.evaluate.atlas import atlas_page
 from tasks.platform.step_runner import StepRunner
@@ -74,7 +74,7 @@ def check() -> None:
     """Judge each recipe over its seeds."""
     found = {system: judged(system, runs) for system, runs in kept_runs(FOLDER).items()}
     first = {
-        system: {"changed": changed(system), **judged(system, runs)}
+        system: {"changed": changed(system), **judged(system, runs, first_claims_of(system))}
         for system, runs in kept_runs(FIRST).items()
     }
     figures: dict[str, Any] = {

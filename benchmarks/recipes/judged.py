@@ -43,13 +43,20 @@ def changed(system: str) -> str:
     return said
 
 
-def judged(system: str, runs: Runs) -> dict[str, Any]:
+def first_claims_of(system: str) -> Sequence[Claim]:
+    """Return the claims of a recipe's first attempt, which a second may have changed."""
+    found: Sequence[Claim] = getattr(_module(system), "FIRST_CLAIMS", claims_of(system))
+    return found
+
+
+def judged(system: str, runs: Runs, claims: Sequence[Claim] | None = None) -> dict[str, Any]:
     """Return whether a recipe passes over its runs, and what each of its claims was judged by.
 
-    It passes if all claims hold that are in its source's smallest test, or a condition of it.
+    The claims are by default those of its last attempt. It passes if all hold that are in its
+    source's smallest test, or a condition of it.
     """
     rows = []
-    for claim in claims_of(system):
+    for claim in claims_of(system) if claims is None else claims:
         verdict = claim.judge(runs)
         row: dict[str, Any] = {"claim": claim.statement, "holds": verdict.holds}
         row["is_extra"] = claim.is_extra

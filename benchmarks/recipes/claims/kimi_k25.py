@@ -11,6 +11,10 @@ CLAIMS = [
     holds("joint", beside="untoggled", domains=TEXT),
     metric_acts("joint", "rl/mechanism/toggle/bound"),
 ]
+FIRST_CLAIMS = [
+    *CLAIMS[:3],
+    shorter("joint", than="rft", domains=["add", "sort"]),  # Toggle; both with thoughts
+]
 NOT_CHECKED = "SFT with images, which was worse in the source"
 CHANGED = (
     "joint RL at 3e-4 on a few prompts that are solved at times, so that each comes again and "
