@@ -163,7 +163,7 @@ def test_a_table_is_made_of_the_rows_of_one_gate(monkeypatch, tmp_path):
             **{"group": Group.OWN.value, "verdict": "fits", "final": "fits", "reasons": []},
             **{"remedy": None, "probe_seconds": 4.0, "expected": {"score": 0.9}},
             **{"risks": dict.fromkeys(PREDICTORS, 0.1), "merges": [merge, merge]},
-            "gate": {"digest": digest},
+            **{"gate": {"digest": digest}, "processor_seconds": {"probe": 3.5}},
         }
         write_whole(folder / f"{name}.json", {"figures": figures, "circumstances": {"commit": "c"}})
 

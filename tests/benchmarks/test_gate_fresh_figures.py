@@ -39,6 +39,7 @@ def row(case, *normalized, group=Group.CONVENTION, verdict="fits", remedy=None, 
         **{"verdict": verdict, "reasons": [], "remedy": remedy, "probe_seconds": 4.0},
         "final": remedy["verdict"] if remedy else verdict,
         "expected": {"score": 1 - risk},
+        "processor_seconds": {"probe": 3.5},
         "risks": dict.fromkeys(PREDICTORS, risk),
         "merges": [merge(value, seed, teacher=teacher) for seed, value in enumerate(normalized)],
         **more,
@@ -171,6 +172,7 @@ def test_the_tables_show_a_summary(figures):
     assert "| lost | 1 | 1 fits after remedy |" in tables.kinds_table(found)
     assert "| 1 | 0.90 | 4 |" in tables.kinds_table(found)
     assert "| 1 of 5 | 0.20 (0.04 to 0.62) |" in tables.remedies_table(found)
+    assert "| of a processor |  | at most 3.5 |" in tables.remedies_table(found)
     assert tables.ancestry_table(found).count("\n") == 8
 
 

@@ -49,6 +49,7 @@ def judged(row: Row, fits: float) -> Row:
     return {
         **{name: row[name] for name in ("case", "kind", "domain", "level", "group")},
         **{name: row[name] for name in ("verdict", "final", "reasons", "probe_seconds", "risks")},
+        "probe_processor_seconds": row["processor_seconds"]["probe"],
         "expected": row["expected"]["score"] if row["expected"] else 0.0,
         "gain": round(gain, 4),
         "useful": gain >= LEAST_GAIN,
@@ -186,6 +187,7 @@ def _probes(rows: Sequence[Row]) -> Row:
     return {
         "median": round(median(seconds), 1),
         "most": round(max(seconds), 1),
+        "most_processor": max(float(row["probe_processor_seconds"]) for row in rows),
         "over_goal": [row["case"] for row in rows if row["probe_seconds"] > MOST_PROBE_SECONDS],
     }
 

@@ -109,7 +109,10 @@ def remedies_table(found: Row) -> str:
     ]
     probes = found["probe_seconds"]
     over = len(probes["over_goal"])
-    rows.append(("seconds of the probe", f"median {probes['median']}", f"at most {probes['most']}"))
+    rows += [
+        ("seconds of the probe", f"median {probes['median']}", f"at most {probes['most']}"),
+        ("of a processor", "", f"at most {probes['most_processor']}"),
+    ]
     rows.append(("cases with a probe above 30 s", f"{over} of {found['cases']}", ""))
     return table(("hard cases", "number", "share"), [*refusals, *rows])
 
