@@ -12,34 +12,33 @@ Shapes: I images, C channels, H height, W width; B rows, S tokens, D hidden size
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import torch
-from PIL import Image
 from torch import Tensor
-from transformers import (
-    CLIPVisionConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.contracts.refusal import RefusedError
 
+if TYPE_CHECKING:
+    from PIL import Image
+    from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
 
-def reads_images(config: PretrainedConfig) -> bool:
+
+def reads_images(config: PretrainedConfig) -> "TypeGuard[LlavaConfig]":
     """Return whether a model with this config reads images here."""
-    return isinstance(config, LlavaConfig)
+    return config.model_type == "llava"
 
 
 class ImageReader:
     """Makes tokens and pixels of images, as a model of a config expects them."""
 
-    def __init__(self, config: LlavaConfig) -> None:
+    def __init__(self, config: "LlavaConfig") -> None:
         """Take the config; the processor is CLIP's, as LLaVA's always is."""
+        from transformers.models.clip.image_processing_pil_clip import (  # noqa: PLC0415 - a text
+            CLIPImageProcessorPil,  # model needs none of it, and it takes a third of a second
+        )
+
         vision = cast("CLIPVisionConfig", config.vision_config)
         size = int(str(vision.image_size))
         self.token_id = int(config.image_token_id)
@@ -74,7 +73,7 @@ class ImageReader:
 
 def reader_in(config: PretrainedConfig) -> ImageReader | None:
     """Return the reader of images that a config describes; None for a model of text."""
-    return ImageReader(config) if isinstance(config, LlavaConfig) else None
+    return ImageReader(config) if reads_images(config) else None
 
 
 def images_in(message: Mapping[str, object]) -> tuple[str, ...]:
@@ -131,7 +130,9 @@ def embedded(model: PreTrainedModel, ids_BS: Tensor, pixels_B: Sequence[Tensor |
     return embeddings_BSD.masked_scatter((is_image_BS & first_BS)[:, :, None], features)
 
 
-def _opened(image: str) -> Image.Image:
+def _opened(image: str) -> "Image.Image":
+    from PIL import Image  # noqa: PLC0415 - see above
+
     try:
         return Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB")
     except (OSError, ValueError) as error:
