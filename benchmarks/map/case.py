@@ -61,10 +61,10 @@ FULL = Sizes(
     learning_rate=5e-4,
     sft_learning_rate=1e-3,
     blend_count=300,
-    foundation_steps=100,
-    team_steps=15,
-    prompts_per_step=6,
-    merge_steps=24,
+    foundation_steps=80,
+    team_steps=12,
+    prompts_per_step=4,
+    merge_steps=16,
     merge_rollouts=96,
 )
 

@@ -11,9 +11,9 @@ from tasks.contracts.scale import Scale
 TINY = Sizes(
     counts=Counts(train=24, validation=4, evaluation=8, demonstrations=12),
     learning_rate=1e-3,
-    sft_learning_rate=1e-3,
+    sft_learning_rate=1e-2,
     blend_count=6,
-    foundation_steps=2,
+    foundation_steps=20,  # a student that says anything at all is refused
     team_steps=2,
     prompts_per_step=1,
     merge_steps=3,
@@ -36,8 +36,10 @@ def test_a_case_scores_every_method_on_the_same_prompts_and_says_what_each_took(
     assert set(costs) == {*COMPARED, LADDER}
     assert all(cost["processor_seconds"] > 0 for cost in costs.values())
     assert costs[LADDER]["tokens_sampled"] > 0
-    # A supervised stage and four rungs for each of two teachers; one stage for the fork point.
-    assert made["before"]["teachers"]["steps"] > made["before"]["fork_point"]["steps"] > 0
+    # A stage, and for each of twelve domains its grader and its demonstrations; for each of two
+    # teachers grader, prompts, demonstrations, stage and climb.
+    steps = {what: cost["steps"] for what, cost in made["before"].items()}
+    assert steps == {"fork_point": 1 + 2 * 12, "teachers": 5 * 2}
 
     shown = without_outcome({**made, "call_seconds": 1.0})
     assert set(shown["teachers"]["add"]) == {"fork_point", "teacher"}
