@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.behaviors.pages import BEHAVIORS
 from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.estimates import ledger_sizes, memory
 from benchmarks.common.markdown import ROOT, result, table
@@ -246,6 +247,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gpu_sizes": gpu_sizes,
     "gpu_phases": gpu_phases,
     "gpu_choices": gpu_choices,
+    **BEHAVIORS,
 }
 
 
