@@ -7,6 +7,7 @@ alone; entries of another project under the same name are not read.
 import difflib
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,6 +115,17 @@ def check_name(name: str) -> None:
         )
 
 
+Status = Literal["active", "retired", "recalled"]
+
+
+def status_after(events: Iterable[Event], version: int) -> Status:
+    """Return whether a version may be used after the events of its name."""
+    actions = {event.action for event in events if event.version == version}
+    if "recall" in actions:
+        return "recalled"
+    return "retired" if "retire" in actions else "active"
+
+
 class Names:
     """The names of a store, with their versions, aliases and events."""
 
@@ -170,12 +182,9 @@ class Names:
         """Return every recall and retirement of a name, first one first."""
         return self.slots(name, "events", Event).all()
 
-    def status(self, name: str, version: int) -> Literal["active", "retired", "recalled"]:
+    def status(self, name: str, version: int) -> Status:
         """Say whether a version may be used; a recall outlasts everything."""
-        actions = {event.action for event in self.events(name) if event.version == version}
-        if "recall" in actions:
-            return "recalled"
-        return "retired" if "retire" in actions else "active"
+        return status_after(self.events(name), version)
 
     def entry(self, name: str, version: int) -> Entry:
         """Return one version of a name.

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from lineage.errors import LineageError, UnreachableError
 from lineage.records.record import Attestation, Records
+from lineage.registry.names import status_after
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry
 from lineage.store.store import Store
@@ -101,8 +102,7 @@ def _name(registry: Registry, name: str, found: Survey) -> None:
     found.entries += entries
     found.aliases[name] = found.attempt(f"aliases of {name}", lambda: registry.aliases(name), {})
     recalls = f"recalls of {name}"
-    if found.attempt(recalls, lambda: registry.events(name), None) is None:
-        states = {(name, entry.version): UNKNOWN for entry in entries}
-    else:
-        states = {(name, e.version): str(registry.status(name, e.version)) for e in entries}
-    found.statuses |= states
+    events = found.attempt(recalls, lambda: registry.events(name), None)
+    for entry in entries:
+        status = UNKNOWN if events is None else status_after(events, entry.version)
+        found.statuses[name, entry.version] = status
