@@ -59,7 +59,7 @@ class MapDomain:
         """Return the worked answer in the domain's convention."""
         return work.text(
             marked=self._contradicts(conflict),
-            mirrored=self.is_second and conflict is Conflict.STEPS,
+            other_steps=self.is_second and conflict is Conflict.STEPS,
         )
 
     def answer(self, question: Question, conflict: Conflict) -> str:

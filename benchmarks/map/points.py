@@ -5,8 +5,8 @@ the merge. This is how each axis is made:
 
 ``length``
     Worked steps of an answer: 3, 6 or 12 columns or pairs, so that right answers have 34, 64 or
-    124 tokens, and up to a tenth more with marks. As many demonstrations are right at each length,
-    so a single step is right more often where there are more of them. Not covered: answers of
+    124 tokens. As many demonstrations are right at each length, so a single step is right more
+    often where there are more of them. Not covered: answers of
     thousands of tokens, several turns, and answers that could be shorter than they are.
 ``gap``
     RL steps of each teacher's climb: 6, 12 or 24. The teachers of a point are of one pipeline, and
@@ -15,9 +15,10 @@ the merge. This is how each axis is made:
 ``conflict``
     How far the two domains of a family contradict each other. Both have the same questions, and
     only the system prompt says which is which. ``none``: the same answers. ``answer``: the second
-    puts marks between the parts of the final answer. ``steps``: it also writes each step of the
-    work in another form. Not covered: contradictions that no prompt tells apart, and conflicts of
-    values.
+    ends its final answer with a mark. ``steps``: it also writes each step of the work with other
+    marks. What is right in one is wrong in the other, but by its form alone: a fork point of a few
+    minutes learns no convention that moves the parts of an answer. Not covered: contradictions that
+    no prompt tells apart, and conflicts of content or values.
 ``error``
     Share of the questions that each teacher learned wrong on purpose, in percent: 0, 20 or 40. Its
     own supervised stage shows it a wrong first step wherever a question begins with one of so many

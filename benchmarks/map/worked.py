@@ -14,7 +14,7 @@ from enum import StrEnum
 LETTERS = "abcdefghijklmnopqrst"
 """Twenty, so that a share of a fifth of all first letters is exact."""
 DIGITS = "0123456789"
-_MARK = "/"
+_MARK = "!"
 Question = tuple[tuple[int, int], ...] | tuple[str, ...]
 
 
@@ -30,21 +30,19 @@ class Worked:
     """An answer with its work."""
 
     steps: tuple[str, ...]
-    mirrored: tuple[str, ...]
-    """The same steps in the other form."""
+    other_steps: tuple[str, ...]
+    """The same steps with other marks, each at its place."""
     answer: str
     """The final answer, which is all that the grader looks at."""
-    marked: str
-    """The same with a slash between its parts."""
 
-    def text(self, *, marked: bool = False, mirrored: bool = False) -> str:
+    def text(self, *, marked: bool = False, other_steps: bool = False) -> str:
         """Return the thinking block and the final answer."""
-        work = "".join(self.mirrored if mirrored else self.steps)
+        work = "".join(self.other_steps if other_steps else self.steps)
         return f"<think>{work}</think>{self.final(marked=marked)}"
 
     def final(self, *, marked: bool = False) -> str:
-        """Return the final answer alone."""
-        return self.marked if marked else self.answer
+        """Return the final answer alone, with a mark at its end or without."""
+        return f"{self.answer}{_MARK}" if marked else self.answer
 
 
 def drawn(kind: Kind, num_steps: int, rng: random.Random) -> Question:
@@ -77,26 +75,24 @@ def worked(question: Question, slip: int | None = None) -> Worked:
 
 
 def _added(columns: Sequence[tuple[int, int]], slip: int | None) -> Worked:
-    steps, mirrored, digits, carry = [], [], [], 0
+    steps, other_steps, digits, carry = [], [], [], 0
     for place, (one, other) in enumerate(columns):
         taken = 1 - carry if place == slip else carry
         total = one + other + taken
         steps.append(f"{one}+{other}+{taken}={total:02d};")
-        mirrored.append(f"{taken}+{other}+{one}:{total:02d},")
+        other_steps.append(f"{one}-{other}-{taken}:{total:02d},")
         digits.append(str(total % 10))
         carry = total // 10
-    parts = [*digits, str(carry)]
-    return Worked(tuple(steps), tuple(mirrored), "".join(parts), _MARK.join(parts))
+    return Worked(tuple(steps), tuple(other_steps), "".join([*digits, str(carry)]))
 
 
 def _sorted(letters: Sequence[str], slip: int | None) -> Worked:
-    steps, mirrored, left_behind = [], [], []
+    steps, other_steps, left_behind = [], [], []
     taken = letters[0]
     for place, letter in enumerate(letters[1:]):
         ordered = sorted((taken, letter), reverse=place == slip)
         steps.append(f"{taken},{letter}={ordered[0]}>{ordered[1]};")
-        mirrored.append(f"{letter},{taken}:{ordered[1]}<{ordered[0]},")
+        other_steps.append(f"{taken}/{letter}:{ordered[0]}<{ordered[1]},")
         left_behind.append(ordered[0])
         taken = ordered[1]
-    parts = [*left_behind, taken]
-    return Worked(tuple(steps), tuple(mirrored), ",".join(parts), _MARK.join(parts))
+    return Worked(tuple(steps), tuple(other_steps), ",".join([*left_behind, taken]))

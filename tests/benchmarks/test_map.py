@@ -78,7 +78,7 @@ def test_every_slip_makes_the_answer_wrong(kind):
 def test_a_length_is_the_number_of_worked_steps(length):
     for domain in DOMAINS:
         (question,) = questions(domain, length, "train", 1)
-        assert len(worked(question).steps) == len(worked(question).mirrored) == length
+        assert len(worked(question).steps) == len(worked(question).other_steps) == length
 
 
 @pytest.mark.parametrize("length", AXES["length"])
@@ -94,10 +94,10 @@ def test_as_many_demonstrations_are_right_at_each_length(length):
 def test_the_second_of_a_family_contradicts_the_first_as_far_as_the_conflict_says():
     said = {c: ADD_MARKED.said(worked(COLUMNS), c) for c in Conflict}
     assert said[Conflict.NONE] == ADD.said(worked(COLUMNS), Conflict.STEPS)
-    assert said[Conflict.ANSWER] == "<think>8+6+0=14;3+5+1=09;</think>4/9/0"
-    assert said[Conflict.STEPS] == "<think>0+6+8:14,1+5+3:09,</think>4/9/0"
+    assert said[Conflict.ANSWER] == "<think>8+6+0=14;3+5+1=09;</think>490!"
+    assert said[Conflict.STEPS] == "<think>8-6-0:14,3-5-1:09,</think>490!"
     assert SORT_MARKED.said(worked(("q", "d", "m")), Conflict.STEPS) == (
-        "<think>d,q:q<d,m,q:q<m,</think>d/m/q"
+        "<think>q/d:d<q,q/m:m<q,</think>d,m,q!"
     )
 
 
@@ -105,10 +105,7 @@ def test_a_family_has_the_same_questions_under_two_system_prompts():
     one, other = (list(prompts(each, Point(), "evaluation", 20)) for each in (SORT, SORT_MARKED))
     assert [p.messages[1] for p in one] == [p.messages[1] for p in other]
     assert {p.messages[0] for p in one}.isdisjoint(p.messages[0] for p in other)
-    assert all(
-        p.task["answer"].replace(",", "/") == q.task["answer"]
-        for p, q in zip(one, other, strict=True)
-    )
+    assert all(p.task["answer"] + "!" == q.task["answer"] for p, q in zip(one, other, strict=True))
 
 
 def test_the_grader_of_the_testbed_takes_right_answers_of_every_domain_alone():
