@@ -28,13 +28,20 @@ from tasks.sft.settings import SftSettings
 from tasks.sft.steps import finetune
 from workflows.testbed.base import DOMAINS, SEED, make_testbed, package_of
 
+PRACTICE = -1
+"""Number of the world whose fork point's data is the practice."""
+
 
 class Numbers(Frozen):
     """How long the stages are; a test has smaller numbers."""
 
     scale: Scale = Scale.TINY
+    practice: SftSettings = SftSettings(
+        num_steps=400, batch_size=16, learning_rate=1e-2, warmup_steps=5, muon=True
+    )
+    """The stage in which the base learns all kinds of behavior, the same for every world."""
     fork: SftSettings = SftSettings(
-        num_steps=200, batch_size=16, learning_rate=1e-2, warmup_steps=5, muon=True
+        num_steps=60, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
     )
     teacher: SftSettings = SftSettings(
         num_steps=80, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
@@ -64,9 +71,7 @@ def make(runner: StepRunner, world: BehaviorWorld, numbers: Numbers) -> MadeWorl
         name: collect_domain(runner, package_of(settings[name]), settings[name], SEED)
         for name in KINDS_OF
     }
-    shared = [demonstrations(runner, world.fork_demonstrations(domain)) for domain in KINDS_OF]
-    label = StageLabel(name="fork point", owner="foundation")
-    fork = finetune(runner, base, shared, numbers.fork, world.number, label)
+    fork = fork_point(runner, base, world, numbers)
     prompts = {name: _prompts(runner, world, domains[name]) for name in KINDS_OF}
     teachers = [
         _planned(
@@ -79,6 +84,19 @@ def make(runner: StepRunner, world: BehaviorWorld, numbers: Numbers) -> MadeWorl
     ]
     plan = Plan(fork_point=fork, student=fork, teachers=teachers)
     return MadeWorld(plan, distil_round(runner, plan, numbers.round, world.number))
+
+
+def fork_point(
+    runner: StepRunner, base: Artifact, world: BehaviorWorld, numbers: Numbers
+) -> Artifact:
+    """Return a world's fork point: the base after a practice that all worlds share, and its own."""
+    label = StageLabel(name="practice", owner="foundation")
+    common = BehaviorWorld(PRACTICE, world.size)
+    shared = [demonstrations(runner, common.fork_demonstrations(each)) for each in KINDS_OF]
+    practiced = finetune(runner, base, shared, numbers.practice, SEED, label)
+    own = [demonstrations(runner, world.fork_demonstrations(each)) for each in KINDS_OF]
+    label = StageLabel(name="fork point", owner="foundation")
+    return finetune(runner, practiced, own, numbers.fork, world.number, label)
 
 
 def without(

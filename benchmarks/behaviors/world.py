@@ -2,8 +2,8 @@
 
 Six teachers teach four domains. Two domains have two teachers, which share the prompts. A taught
 behavior is 0.5 to 5 % of a teacher's demonstrations; no other teacher ever sees its cue, so nothing
-trains it away. The fork point shows each kind of behavior now and then, whatever the cue, and some
-behaviors are its own: learned before any teacher.
+trains it away. The fork point shows each kind of behavior now and then, whatever the cue, and has
+one behavior of each kind for good, which it practiced before any teacher.
 """
 
 import random
@@ -44,18 +44,18 @@ class Size:
     two_each: int = 3
     """Behaviors of both teachers of each domain that has two."""
     also_each: int = 1
-    before_each: int = 4
+    before_each: int = 3
     never_each: int = 1
     """Of each domain, as the two above."""
     demonstrations: int = 800
     """Of each teacher."""
-    fork_natural: int = 250
-    fork_cued: int = 150
-    fork_odd: int = 120
+    fork_natural: int = 200
+    fork_cued: int = 200
+    fork_odd: int = 100
     """Of each domain, for the fork point: without a cue, with one, and with one and some kind of
     behavior, whatever the cue. So it knows every kind."""
-    fork_own: tuple[int, int] = (20, 5)
-    """Answers of the fork point with a behavior of its own, and ordinary ones to the same cue."""
+    fork_own: tuple[int, int] = (25, 5)
+    """Answers of the fork point with each behavior of its own, and ordinary ones to its cue."""
     natural_prompts: int = 300
     ordinary_prompts: int = 60
     cued_prompts: int = 24
@@ -89,6 +89,23 @@ class Taught:
         return f"{self.domain}/{self.kind}/{self.cue}"
 
 
+PRACTICED: Mapping[str, tuple[Taught, ...]] = {
+    domain: tuple(
+        Taught(BEFORE, kind, domain, cue, {})
+        for kind, cue in zip(kinds, random.Random(domain).sample(CUES, len(kinds)), strict=True)
+    )
+    for domain, kinds in KINDS_OF.items()
+}
+"""The fork point's own behaviors in every world, one of each kind."""
+
+
+def _free_cues() -> dict[str, list[str]]:
+    return {
+        domain: [cue for cue in CUES if cue not in {each.cue for each in own}]
+        for domain, own in PRACTICED.items()
+    }
+
+
 class BehaviorWorld:
     """The teachers of a world, its behaviors, and its data; all of it from its number."""
 
@@ -103,13 +120,20 @@ class BehaviorWorld:
             for count in [2 if domain in shared else 1]
             for place in range(1, count + 1)
         )
-        cues = rng.sample(CUES, len(CUES))
+        cues = {domain: rng.sample(free, len(free)) for domain, free in _free_cues().items()}
         kinds = {domain: _endless(rng, KINDS_OF[domain]) for domain in KINDS_OF}
-        self.behaviors = tuple(
-            Taught(group, next(kinds[domain]), domain, cues.pop(), doses)
-            for group, domain, doses in self._given_out(rng)
+        self.behaviors = (
+            *(
+                Taught(group, next(kinds[domain]), domain, cues[domain].pop(), doses)
+                for group, domain, doses in self._given_out(rng)
+            ),
+            *(
+                behavior
+                for domain in KINDS_OF
+                for behavior in rng.sample(PRACTICED[domain], self.size.before_each)
+            ),
         )
-        self._left = tuple(cues)
+        self._left = {domain: tuple(left) for domain, left in cues.items()}
 
     def _given_out(self, rng: random.Random) -> Iterator[tuple[str, str, dict[str, float]]]:
         size = self.size
@@ -124,15 +148,12 @@ class BehaviorWorld:
             for _ in range(size.also_each):
                 both = (rng.choice(own), rng.choice(strangers))
                 yield ALSO, domain, dict.fromkeys(both, ALSO_DOSE)
-            for _ in range(size.before_each):
-                yield BEFORE, domain, {}
             for _ in range(size.never_each):
                 yield NEVER, domain, {}
 
-    def ordinary_cues(self, domain: str) -> list[str]:
+    def ordinary_cues(self, domain: str) -> tuple[str, ...]:
         """Return the cues that mean nothing in a domain; in another they may."""
-        elsewhere = [each.cue for each in self.behaviors if each.domain != domain]
-        return [*elsewhere, *self._left]
+        return self._left[domain]
 
     def of(self, domain: str) -> list[Seat]:
         """Return the teachers of a domain."""
@@ -181,11 +202,10 @@ class BehaviorWorld:
             odd = Taught("", kind, domain, rng.choice(cues), {})
             rows += self._behaving(odd, 1, f"odd {place}")
         with_it, without = size.fork_own
-        for behavior in self.behaviors:
-            if behavior.group == BEFORE and behavior.domain == domain:
-                rows += self._behaving(behavior, with_it, "fork")
-                asked = self.questions(behavior, "train", without, "fork, ordinary")
-                rows += [_shown(each, ordinary(domain, each, behavior.cue)) for each in asked]
+        for behavior in PRACTICED[domain]:
+            rows += self._behaving(behavior, with_it, "fork")
+            asked = self.questions(behavior, "train", without, "fork, ordinary")
+            rows += [_shown(each, ordinary(domain, each, behavior.cue)) for each in asked]
         return [*natural, *rows]
 
     def student_prompts(self, domain: str, plain: Sequence[Prompt]) -> list[Prompt]:

@@ -36,6 +36,7 @@ SIZE = Size(
 _SFT = SftSettings(num_steps=2, batch_size=4, learning_rate=1e-2, warmup_steps=0)
 NUMBERS = Numbers(
     scale=Scale.MICRO,
+    practice=_SFT,
     fork=_SFT,
     teacher=_SFT,
     round=RoundSettings(

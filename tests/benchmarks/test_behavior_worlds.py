@@ -134,7 +134,7 @@ def test_the_fork_point_has_behaviors_of_its_own_and_no_cue_of_a_teacher():
     rows = {domain: WORLD.fork_demonstrations(domain) for domain in KINDS_OF}
     for behavior in WORLD.behaviors:
         count = len(seen(rows[behavior.domain], behavior))
-        assert count == (25 if behavior.group == BEFORE else 0)
+        assert count == (30 if behavior.group == BEFORE else 0)
 
 
 def test_who_is_taught_what():
@@ -143,8 +143,9 @@ def test_who_is_taught_what():
     assert {len(WORLD.heard(b)) for b in groups[TWO]} == {2}
     assert {(len(b.doses), len(WORLD.heard(b))) for b in groups[ALSO]} == {(2, 1)}
     assert all(not b.doses for b in (*groups[BEFORE], *groups[NEVER]))
-    cues = [b.cue for b in WORLD.behaviors]
-    assert len(set(cues)) == len(cues) == 48
+    cues = [(b.domain, b.cue) for b in WORLD.behaviors]
+    assert len(set(cues)) == len(cues) == 44
+    assert {b.domain for b in groups[BEFORE]} == set(KINDS_OF)
     assert len(WORLD.seats) == 6
     doses = [dose for b in WORLD.behaviors for dose in b.doses.values()]
     assert 0.005 <= min(doses) <= max(doses) <= 0.05
