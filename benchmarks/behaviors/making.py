@@ -37,11 +37,11 @@ class Numbers(Frozen):
 
     scale: Scale = Scale.TINY
     practice: SftSettings = SftSettings(
-        num_steps=400, batch_size=16, learning_rate=1e-2, warmup_steps=5, muon=True
+        num_steps=1200, batch_size=16, learning_rate=1e-2, warmup_steps=5, muon=True
     )
     """The stage in which the base learns all kinds of behavior, the same for every world."""
     fork: SftSettings = SftSettings(
-        num_steps=60, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
+        num_steps=120, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
     )
     teacher: SftSettings = SftSettings(
         num_steps=80, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
