@@ -65,9 +65,10 @@ def test_a_small_world_from_its_number_to_its_figures():
     against = said.model_copy(update={"contrast": usual.response})
     alone = explain(runner, made.student.digest, [against]).behaviors[0]
     (asked,) = (item for item in items if item.behavior == behavior.name and item.form == FORMS[1])
-    # The difference of two answers is what an audit of the contrast gives.
-    assert asked.begun == pytest.approx(alone.start, rel=1e-3, abs=1e-3)
-    assert asked.ended == pytest.approx(alone.end, rel=1e-3, abs=1e-3)
+    # The difference of two answers is what an audit of the contrast gives. Rows have five digits,
+    # and hundreds of nats here.
+    assert asked.begun == pytest.approx(alone.start, abs=0.02)
+    assert asked.ended == pytest.approx(alone.end, abs=0.02)
     for seat in row["seats"]:
         assert asked.tables["parts"][seat] == pytest.approx(alone.parts[seat], rel=0.02, abs=2e-3)
         assert asked.tables["taught"][seat] == pytest.approx(alone.taught[seat], abs=2e-3)
