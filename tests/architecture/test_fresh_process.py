@@ -55,6 +55,7 @@ def test_importing_all_workflows_loads_nothing_heavy():
     assert loaded == {}, "each was loaded while importing the module named beside it"
 
 
+@pytest.mark.medium
 def test_no_task_or_workflow_passes_a_pickle():
     pickled = [name for name, text in everything()["interfaces"].items() if "PythonPickle" in text]
     assert pickled == []

@@ -51,6 +51,7 @@ def test_a_part_in_which_all_lack_something_is_skipped(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.medium
 def test_a_part_ends_at_its_limit_with_its_children(file):
     begin = time.monotonic()
     row = run(Part("example", (file, "-k", "hangs", "-c", "/dev/null"), minutes=0.05))

@@ -185,6 +185,7 @@ def test_a_folder_without_a_model_is_refused(foundation, tmp_path):
     assert "config.json" in message
 
 
+@pytest.mark.medium
 def test_a_hub_name_that_cannot_be_fetched_is_refused_by_name(foundation):
     assert "nobody/has-this-model" in foundation("nobody/has-this-model")
 

@@ -73,8 +73,8 @@ TABLE = {
     "test_an_interrupt_ends_all_children_and_says_how_to_go_on",
     "a disk of 3 MB": CLIMB + "test_a_full_disk_stops_the_climb_and_room_lets_it_go_on",
     "lineage show beside a full disk": HOMES + "test_lineage_is_shown_beside_a_full_disk",
-    "a consolidation with 3 MB left": "ledger/test_ledger.py::"
-    "test_a_run_that_cannot_fit_is_refused_before_it_starts",
+    "a consolidation with 3 MB left": "gate/test_disk.py::"
+    "test_the_room_must_hold_all_that_is_stored",
     "no Python 3.11 or 3.12": MAKE + "test_a_machine_without_a_suitable_python_gets_an_instruction",
     "make PYTHON=python3.13": MAKE + "test_a_python_of_another_version_is_named",
     "make demo with a broken .venv": MAKE + "test_an_environment_that_does_not_start_is_made_again",

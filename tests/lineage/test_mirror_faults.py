@@ -33,6 +33,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path / "mlflow.db"
 
 
+@pytest.mark.medium
 def test_a_server_that_never_answers_costs_seconds_once(store, place, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -183,6 +183,7 @@ def test_what_is_short_is_shown_once_it_is_done(store, client, derivation):
     assert [run.info.status for run in runs(client)] == ["FINISHED"]
 
 
+@pytest.mark.medium
 def test_a_silent_server_is_reported_within_20_seconds_and_delays_nothing(
     store, monkeypatch, caplog, derivation
 ):

@@ -35,6 +35,7 @@ def served(address, tmp_path, monkeypatch):
     return connection.client_of(address)
 
 
+@pytest.mark.medium
 def test_a_consolidation_is_shown_by_a_server(store, served, tmp_path):
     made = Consolidated(store, tmp_path / "report")
     for record in (made.mopd, made.card, made.student, made.report):

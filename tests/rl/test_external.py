@@ -140,6 +140,7 @@ def test_a_failure_names_code_and_log_and_the_next_launch_goes_on(runner, launch
     assert runner.records.output(last.checkpoint.record).notes["resumed"] is True
 
 
+@pytest.mark.medium
 def test_a_run_over_its_time_is_ended(launch):
     with refused("trainer-failed", "0.05 minutes"):
         launch(limit=0.05, sleeps=True)

@@ -21,6 +21,7 @@ RUN = """
     """
 
 
+@pytest.mark.medium
 def test_a_batch_of_endless_programs_scores_0_and_the_program_after_them_1(worker):
     # Together they take 3.5 s or more, and the limit for each is 1 s.
     top = "from tasks.rollout.sandbox import Call, SandboxLimits, run_program"
@@ -38,6 +39,7 @@ def test_the_code_domain_grades_70_endless_programs_with_the_limits_of_a_run():
         assert asked.grade(said) == [Grade(0.0, "time")] * 70 + [Grade(1.0)]
 
 
+@pytest.mark.medium
 def test_an_episode_that_hangs_is_named_after_others_that_took_their_time(worker):
     asked = worker(
         top="import time",
