@@ -29,9 +29,9 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-# A worker for each core, and 1.5 GB for each worker. A file's tests stay with one worker, because
-# they share what they made.
-WORKERS ?= -n logical --maxprocesses 8 --dist loadfile
+# One worker more than there are cores, because tests wait for processes and clocks, and 1.5 GB for
+# each worker. A file's tests stay with one worker, because they share what they made.
+WORKERS ?= -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadfile
 
 # What runs is offline and quiet, and one process takes one core.
 export HF_HUB_OFFLINE := 1
