@@ -6,7 +6,6 @@ is checked against the weights, so the measurement is independent of the records
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,7 @@ from tasks.platform.progress import report
 from tasks.platform.ranks import rank_device
 from tasks.rollout.client import EnvironmentClient
 from tasks.rollout.collect import Rollout
-from tasks.rollout.domains import make_player, open_environment, play
+from tasks.rollout.domains import make_player, open_environments, play
 from tasks.rollout.environment import Prompt
 
 WELL_GRADED = 0.5
@@ -98,13 +97,8 @@ def measure(
     began = time.monotonic()
     student = _load(start)
     allowed = settings.sampling.allow_unconfined
-    with ExitStack() as stack:
-        environments = {
-            domain: stack.enter_context(
-                open_environment(store, environment, domain, allow_unconfined=allowed)
-            )
-            for domain, environment in {s.domain: s.environment for s in subjects}.items()
-        }
+    of_domains = {subject.domain: subject.environment for subject in subjects}
+    with open_environments(store, of_domains, allow_unconfined=allowed) as environments:
         probe = _Probe(student, environments, settings)
         for place, subject in enumerate(subjects):
             report("gate", place, 2 * len(subjects), message=f"student on {subject.domain}")

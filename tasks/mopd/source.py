@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -23,7 +23,7 @@ from tasks.rollout.domains import (
     Mixture,
     confinement_note,
     make_player,
-    open_environment,
+    open_environments,
     positions_of,
     stored_prompts,
 )
@@ -95,18 +95,11 @@ def open_source(
             student or in a teacher with a system prompt.
     """
     teachers = plan.leads
-    with ExitStack() as stack:
-        environments = {
-            teacher.domain: stack.enter_context(
-                open_environment(
-                    runner.store,
-                    teacher.environment,
-                    teacher.domain,
-                    allow_unconfined=settings.sampling.allow_unconfined,
-                )
-            )
-            for teacher in teachers
-        }
+    with open_environments(
+        runner.store,
+        {teacher.domain: teacher.environment for teacher in teachers},
+        allow_unconfined=settings.sampling.allow_unconfined,
+    ) as environments:
         shares = [
             DomainShare(
                 teacher.domain,

@@ -6,7 +6,7 @@ as it was.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from tasks.rollout.domains import (
     confinement_note,
     make_player,
     model_note,
-    open_environment,
+    open_environments,
     seed_of,
     stored_prompts,
 )
@@ -191,23 +191,14 @@ def _refuse_long(
                     refuse_long_prompt(part.domain, prompt, len(ids), room, limit)
 
 
-@contextmanager
 def _opened(
     runner: StepRunner, domains: Sequence[DomainPrompts], settings: ResponseSettings
-) -> Iterator[dict[str, EnvironmentWorker]]:
-    with ExitStack() as stack:
-        yield {
-            each.domain: stack.enter_context(
-                open_environment(
-                    runner.store,
-                    each.environment,
-                    each.domain,
-                    allow_unconfined=settings.sampling.allow_unconfined,
-                )
-            )
-            for each in domains
-            if each.environment
-        }
+) -> AbstractContextManager[dict[str, EnvironmentWorker]]:
+    return open_environments(
+        runner.store,
+        {each.domain: each.environment for each in domains if each.environment},
+        allow_unconfined=settings.sampling.allow_unconfined,
+    )
 
 
 class _Studio:

@@ -1,8 +1,8 @@
 """RL from a checkpoint on one domain or on several at once, leaving a ladder of rungs."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from tasks.rl.run_spec import RunSpec
 from tasks.rl.settings import RlSettings
 from tasks.rl.source import RewardedSource
 from tasks.rl.tools import open_rewards, open_tools
-from tasks.rollout.domains import confinement_note, model_note, open_environment
+from tasks.rollout.domains import confinement_note, model_note, open_environments
 from tasks.rollout.worker.client import EnvironmentWorker
 
 
@@ -139,20 +139,14 @@ def _refuse_images(policy: Policy, settings: RlSettings) -> None:
         )
 
 
-@contextmanager
-def _environments(runner: StepRunner, spec: RunSpec) -> Iterator[dict[str, EnvironmentWorker]]:
-    with ExitStack() as stack:
-        yield {
-            domain.name: stack.enter_context(
-                open_environment(
-                    runner.store,
-                    domain.environment,
-                    domain.name,
-                    allow_unconfined=spec.settings.sampling.allow_unconfined,
-                )
-            )
-            for domain in spec.domains
-        }
+def _environments(
+    runner: StepRunner, spec: RunSpec
+) -> AbstractContextManager[dict[str, EnvironmentWorker]]:
+    return open_environments(
+        runner.store,
+        {domain.name: domain.environment for domain in spec.domains},
+        allow_unconfined=spec.settings.sampling.allow_unconfined,
+    )
 
 
 def _rungs(runner: StepRunner, spec: RunSpec) -> list[Rung] | None:

@@ -8,7 +8,7 @@ import hashlib
 import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -60,6 +60,20 @@ def open_environment(
     with EnvironmentWorker(folder, domain=domain, allow_unconfined=allow_unconfined) as worker:
         _warn_once(worker.confinement)
         yield worker
+
+
+@contextmanager
+def open_environments(
+    store: Store, environments: Mapping[str, Artifact], *, allow_unconfined: bool
+) -> Iterator[dict[str, EnvironmentWorker]]:
+    """Run the environment of each domain, as ``open_environment`` does."""
+    with ExitStack() as stack:
+        yield {
+            domain: stack.enter_context(
+                open_environment(store, environment, domain, allow_unconfined=allow_unconfined)
+            )
+            for domain, environment in environments.items()
+        }
 
 
 @cache

@@ -44,24 +44,15 @@ _PROBED_TOKENS = 8
 waits for them."""
 
 
-class AheadPlayer:
+class AheadPlayer(SharedPlayer):
     """A player with servers that goes on while this process trains."""
 
     def __init__(self, player: Player, model: PreTrainedModel, sampling: SamplingSettings) -> None:
         """Sample with ``player``; ``model`` is its policy, of any number of ranks."""
         assert isinstance(player.sampler, VllmSampler), "refuse_staleness refuses other engines"
-        self._player, self._model, self._sampling = player, model, sampling
+        super().__init__(player, model, sampling)
         self._sampler = player.sampler
         self._sampler.wait_for_updates()
-
-    @property
-    def noise_per_rollout(self) -> int:
-        """Number of uniform numbers that a rollout may need."""
-        return self._player.noise_per_rollout
-
-    def refuse_too_long(self, questions: Sequence[Question]) -> None:
-        """Raise ValueError naming a question that leaves no room for a turn in the context."""
-        self._player.refuse_too_long(questions)
 
     def play(self, questions: Sequence[Question], noise_RT: Tensor) -> list[Rollout]:
         """Play each question once; return the graded rollouts in order. Collective."""
