@@ -6,11 +6,12 @@ LM of transformers can be counted from its ``config.json`` alone.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from json import loads
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.utils import CONFIG_NAME
 
 from tasks.contracts.refusal import RefusedError
 from tasks.estimate.presets import PRESETS
@@ -107,8 +108,10 @@ def shape_of(config: PretrainedConfig, name: str) -> Shape:
 
 @lru_cache(maxsize=64)
 def _counted(text: str, name: str) -> Shape:
-    given = loads(text)
-    config = AutoConfig.for_model(given.pop("model_type"), **given)
+    # From a file: in text, a number such as infinity is an object that only this way reads.
+    with TemporaryDirectory() as folder:
+        (Path(folder) / CONFIG_NAME).write_text(text)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with torch.device("meta"):
         model = model_class(config)(config)
     body, head = body_of(model), model.get_output_embeddings()

@@ -5,11 +5,12 @@ from transformers import AutoConfig
 
 from tasks.estimate.presets import PRESETS
 from tasks.estimate.question import fits_of, named_teachers
-from tasks.estimate.shape import named_shape, shape_of
+from tasks.estimate.shape import named_shape, shape_of, shape_of_folder
 from tasks.model.architecture import model_class
 from tasks.platform.resources import load_flavor
 from tests.support.estimates import LOAD, SHAPE
 from tests.support.refused import refused
+from tests.support.zoo import tiny
 
 SMALL = {
     "vocab_size": 64,
@@ -54,6 +55,15 @@ def test_other_architectures_count_as_their_models_do(model_type):
     shape = shape_of(config, "small")
     assert shape.total == sum(parameter.numel() for parameter in model.parameters())
     assert min(shape.hidden, shape.attended, shape.key_value, shape.feed_forward) > 0
+
+
+@pytest.mark.parametrize("name", ["nemotron-h", "gpt-oss", "qwen3-next", "gemma3", "mistral"])
+def test_a_family_is_counted_from_its_folder_as_its_model_counts(tmp_path, name):
+    # Nemotron-H's config has an infinite number, which JSON cannot hold.
+    model = tiny(name)
+    model.config.save_pretrained(tmp_path)
+    shape = shape_of_folder(tmp_path, name)
+    assert shape.total == sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("name", PRESETS)
