@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from lineage.store.scratch import remove
+
 # Before anything imports torch, transformers or mlflow. In the environment rather than in a
 # fixture, so that child processes have it too.
 os.environ |= {
@@ -55,13 +57,6 @@ def pytest_collection_finish():
     """
     gc.collect()
     gc.freeze()
-
-
-def remove(folder):
-    """Remove a folder, whose subfolders may be read-only, as a store's are."""
-    for root, _, _ in os.walk(folder):
-        Path(root).chmod(0o700)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from benchmarks.faults.rows import ROOT, commit
 from lineage.artifacts import Student, read_manifest
 from lineage.records.record import Records
 from lineage.registry.registry import Registry
+from lineage.store.scratch import remove
 from lineage.store.store import Store
 from tasks.evaluate.recipe_card import CARD
 
@@ -171,7 +172,7 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
     folder.mkdir(exist_ok=True)
     home, ready = folder / name, folder / f"{name}.ready"
     if not ready.exists():
-        shutil.rmtree(home, ignore_errors=True)
+        remove(home)
         make(home)
         ready.touch()
     return home

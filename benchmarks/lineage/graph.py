@@ -8,7 +8,6 @@ straight into the slots, without the flush to the disk that each one gets in lif
 """
 
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ import lineage.store.store
 from benchmarks.common.circumstances import facts, options, write
 from lineage.graph.graph import Lineage
 from lineage.records.record import ATTESTATIONS, Attestation, Derivation, Input, Records
+from lineage.store.scratch import remove
 from lineage.store.store import FolderStore
 from lineage.trust.journal import Journal
 
@@ -121,7 +121,7 @@ def main() -> None:
         "target": "ancestors at most 50 ms",
     }
     write(given.out, figures, circumstances)
-    shutil.rmtree(work, ignore_errors=True)
+    remove(work)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ does other work, and whose disk does, the clock shows more.
 """
 
 import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ from benchmarks.common.circumstances import facts, options, write
 from lineage.mirror import mirror_record
 from lineage.records.derivation import Sample, metrics_blob
 from lineage.records.record import Attestation, Derivation, Input, Records
+from lineage.store.scratch import remove
 from lineage.store.store import open_store
 
 CHECKPOINTS, METRICS, SEED = 100, 10_000, 0
@@ -88,7 +88,7 @@ def main() -> None:
         "target": "at most 50 ms a checkpoint, at most 5 s for 10,000 metrics",
     }
     write(given.out, figures, circumstances)
-    shutil.rmtree(home, ignore_errors=True)
+    remove(home)
 
 
 if __name__ == "__main__":

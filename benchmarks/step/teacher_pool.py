@@ -16,7 +16,6 @@ another question than what it costs to ask them.
 import argparse
 import os
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -33,6 +32,7 @@ from benchmarks.common.results import Row
 from benchmarks.common.statistics import ratio_within_rounds
 from benchmarks.step.as_one import ALL, AsOne
 from lineage.digest import hex_of
+from lineage.store.scratch import remove
 from tasks.model.files import load_model
 from tasks.model.log_probs import TokenBatch
 from tasks.mopd.round_models import ScoreRequest
@@ -249,7 +249,7 @@ def main() -> None:
     try:
         figures = measure(home)
     finally:
-        shutil.rmtree(home)
+        remove(home)
     del circumstances["clean"]  # of the lineage's files
     circumstances |= {"torch": torch.__version__, "load_after": round(os.getloadavg()[0], 2)}
     write(given.out, figures, circumstances)

@@ -2,6 +2,7 @@
 
 import html
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,32 @@ def decks():
 
 @pytest.fixture
 def broken(teachers):
-    """A teacher whose validation set is damaged: found when a control needs it, after training."""
+    """A teacher whose validation set is damaged once the student is trained, before its controls.
+
+    MOPD reads the set before it trains, so a set that is damaged earlier costs no training.
+    """
     store = open_store()
     release = read_manifest(store, Registry(store).resolve("shout@1").digest, Release)
     path = store.blobs.path(release.prompts.validation.digest)
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:-1])
-    return store
+    over = threading.Event()
+
+    def damage():
+        while not trained(store):
+            if over.wait(0.005):
+                return
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-1])
+
+    thread = threading.Thread(target=damage)
+    thread.start()
+    yield store
+    over.set()
+    thread.join()
+
+
+def trained(store):
+    records = Records(store)
+    return [digest for digest in records.all() if records.read(digest).kind == "mopd"]
 
 
 def failures(store):
@@ -67,7 +87,7 @@ def test_a_failure_after_training_says_why_and_what_a_rerun_finds(broken):
     refusal(*ORDER)
     assert failures(broken) == [digest]
     assert len(records.attestations(digest)) == 2
-    [student] = [d for d in records.all() if records.read(d).kind == "mopd"]
+    [student] = trained(broken)
     assert Verifier(broken, identity_of).verify(student).passed
 
 

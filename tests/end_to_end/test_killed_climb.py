@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import time
 
@@ -13,6 +12,7 @@ from lineage.mirror import connection, showing
 from lineage.operations.verify import Verifier
 from lineage.records.record import Records
 from lineage.registry.registry import Registry
+from lineage.store.scratch import remove
 from lineage.store.store import open_store
 from tasks.model.identity import identity_of
 from tests.support.tiny_faculty import PACKAGE, climb, copy_home
@@ -77,7 +77,7 @@ def test_a_killed_climb_is_finished_by_the_next_with_the_same_teacher(
     seconds = time.monotonic() - began
     want, made = checkpoints(open_store()), Records(open_store()).all()
 
-    shutil.rmtree(home)  # the same place: a release names the address of its store
+    remove(home)  # the same place: a release names the address of its store
     copy_home(home_with_fork_point, home)
     chance, progress = random.Random(20261121), []
     # The early ones first: a late one would leave little to kill for the others.

@@ -6,13 +6,13 @@ The SFT has the demo's sizes: its model, a team's demonstrations and settings.
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import time
 
 import pytest
 
 from lineage.artifacts import Artifact
+from lineage.store.scratch import remove
 from lineage.store.store import FolderStore, open_store
 from tasks.contracts.handover import Remedy, StageLabel
 from tasks.contracts.remedies import WarmUpSettings
@@ -125,6 +125,6 @@ def test_a_killed_warm_up_ends_in_the_same_bits(home, home_with_teachers, teams_
 
     copy_home(home_with_teachers, home)
     expected = Child(warming()).finish()
-    shutil.rmtree(home)  # the same place: a release names the address of its store
+    remove(home)  # the same place: a release names the address of its store
     copy_home(home_with_teachers, home)
     assert check_killed(warming(), open_store()) == expected

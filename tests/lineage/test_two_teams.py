@@ -4,7 +4,6 @@ A hypothesis state machine: A writes whatever its role allows anywhere it may, r
 statements alike. After each act, all that B and the consolidation read is what it was without A.
 """
 
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +31,7 @@ from lineage.records.record import Attestation, Derivation, Input, Records
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry, Move
 from lineage.store.s3_blobs import blob_key
+from lineage.store.scratch import remove
 from lineage.trust.statement import StatementPlace, make_statement
 from tests.support.making import TIME
 from tests.support.roles import may
@@ -70,7 +70,7 @@ class TwoTeams(RuleBasedStateMachine):
         return Shared(folder)
 
     def teardown(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
     @invariant()
     @precondition(lambda self: hasattr(self, "world"))
@@ -243,7 +243,7 @@ class TwoTeams(RuleBasedStateMachine):
             Registry(merge).resolve("math@released")
         garbage = {blob.digest for blob in self.garbage(merge).remove}
         assert not garbage & {made[1] for made in self.targets()}
-        shutil.rmtree(folder.parent)
+        remove(folder.parent)
         self.acts += 1
 
     def garbage(self, store):
