@@ -102,7 +102,7 @@ def test_pyflyte_would_register_the_same(name, tmp_path):
             *("--service-account", place.project, str(source)),
         ],
         cwd=ROOT,
-        env={**os.environ, "PROVOST_FLAVOR": "cpu"},
+        env={**os.environ, "PROVOST_FLAVOR": "cpu", "COLUMNS": "1000"},  # long names stay whole
         capture_output=True,
         text=True,
         check=False,
