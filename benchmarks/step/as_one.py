@@ -5,8 +5,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from tasks.mopd.objective import Distillation
+from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
-from tasks.onpolicy.step_plan import Microbatch
 
 ALL = "teachers"
 

@@ -46,9 +46,9 @@ from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.distributed import sharding
 from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import ChunkLoss
 from tasks.onpolicy.settings import LoopSettings, Workload
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.platform import ranks
 from tasks.rollout.batch import rollout_batch
 from tasks.rollout.collect import Rollout

@@ -19,9 +19,9 @@ from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.learner import Learner, default_microbatch
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import rollout_metrics
+from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import ChunkLoss
 from tasks.onpolicy.settings import LoopSettings
-from tasks.onpolicy.step_plan import Microbatch
 from tasks.rollout.client import LocalEnvironment
 from tasks.rollout.collect import Player, Rollout
 from tasks.rollout.domains import DomainShare, Mixture

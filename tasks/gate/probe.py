@@ -32,7 +32,7 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_differences
 from tasks.model.relation import Ancestry
-from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.teacher_prompts import TeacherPrompts
 from tasks.platform.progress import report
 from tasks.platform.ranks import rank_device

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.measured import ProbeSettings, TeacherReading, WorstToken
 from tasks.model.log_probs import TokenBatch, chosen_hidden, chosen_logits, head_logits
-from tasks.onpolicy.step_plan import ScoredRollout, rows_of
+from tasks.onpolicy.microbatch import ScoredRollout, rows_of
 from tasks.rollout.collect import Rollout
 
 _ROWS = 16

@@ -15,6 +15,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import body_of, vocabulary_size
 from tasks.model.images import Pixels, embedded
+from tasks.model.kernels.shared_prefixes import Run, shared_runs, tokens_read
 from tasks.model.kernels.unread_tokens import last_mlp_only_at, packed_hidden, packing_of
 
 # cuDNN's attention makes a plan for each new shape of a batch, and hardly two batches of rollouts
@@ -33,10 +34,17 @@ class TokenBatch:
     """The sequence of each chosen token."""
     columns_N: Tensor
     """The column of each chosen token; the logits that predict it are one column to the left."""
-    num_shared: int = 0
-    """How many tokens all sequences begin with, before the first that predicts a chosen one."""
+    runs: tuple[Run, ...] = ()
+    """Neighboring sequences that begin alike, before the first token that predicts a chosen one; ()
+    where no token is shared."""
     pixels_B: Pixels = ()
     """Pixels of each sequence's images; () without any."""
+
+    @property
+    def num_read(self) -> int:
+        """Number of tokens that a model reads, if it reads shared tokens once."""
+        num_rows, length = self.ids_BS.shape
+        return tokens_read(num_rows, length - 1, self.runs)  # the last predicts nothing
 
     @property
     def tokens_N(self) -> Tensor:
@@ -84,20 +92,20 @@ def pad_right(
     rows_N, columns_N = chosen_BS.nonzero(as_tuple=True)
     if any(each is not None for each in pixels):
         return TokenBatch(ids_BS, rows_N, columns_N, pixels_B=tuple(pixels))
-    alike = int((ids_BS == ids_BS[0]).all(0).cumprod(0).sum())
-    first = int(columns_N.min()) - 1 if len(columns_N) else alike
-    return TokenBatch(ids_BS, rows_N, columns_N, min(alike, first))
+    # The token before the first chosen one predicts it, so each sequence reads that itself.
+    limits_B = [row.index(True) - 1 if any(row) else longest for row in map(list, chosen)]
+    return TokenBatch(ids_BS, rows_N, columns_N, shared_runs(ids_BS, limits_B))
 
 
 def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """Return the last layer's hidden states [N, D] that predict the chosen tokens.
 
     Padding is to the right of every token, where causal attention does not look, so attention needs
-    no mask and takes its fastest path. The results at padding are not used. A shared prefix is
+    no mask and takes its fastest path. The results at padding are not used. Shared prefixes are
     computed once, and the last column is left out, because it predicts nothing.
     """
     ids_BS, columns_N = batch.ids_BS[:, :-1], batch.columns_N - 1
-    packing = packing_of(model, ids_BS, batch.num_shared)
+    packing = packing_of(model, ids_BS, batch.runs)
     if packing is not None:
         places_N = packing.places(batch.rows_N, columns_N)
     else:

@@ -19,11 +19,11 @@ from tasks.mopd.settings import Balance, DistilSettings, Divergence
 from tasks.mopd.teacher_monitor import TeacherMonitor
 from tasks.mopd.weighting import TeacherWeighting
 from tasks.onpolicy.feature_checks import FeatureCheck, FeatureChecks
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.policy_gradient import group_advantages
 from tasks.onpolicy.settings import LoopSettings
 from tasks.onpolicy.step_metrics import MomentSums
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rollout.collect import Rollout
 
 

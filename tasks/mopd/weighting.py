@@ -12,9 +12,9 @@ from pydantic import JsonValue
 
 from tasks.contracts.refusal import RefusedError
 from tasks.mopd.settings import Balance, BalanceSettings
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.settings import Normalization
 from tasks.onpolicy.step_metrics import TokenMoments
-from tasks.onpolicy.step_plan import ScoredRollout
 
 LEAST_GAP, MOST_GAP = 0.05, 20.0
 """Clip range of the gap rule, Open-MOPD (2608.19098) section 4: beyond it a run collapsed."""

@@ -1,6 +1,7 @@
 """The cut of a step's rollouts into microbatches: how many rows each one holds.
 
-Padding and passes both cost time. The fewest passes are taken whose padding is small.
+Padding and passes both cost time. The fewest passes are taken whose padding is small. Rows that
+belong together, such as the responses to one prompt, are a unit that is not cut.
 """
 
 from collections.abc import Sequence
@@ -13,20 +14,32 @@ MOST_PADDING = 0.1
 """Maximum share of padding in a step's tokens."""
 
 
-def cut(lengths: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]]:
-    """Return the number of rows of each microbatch, for each of several sorted lists of lengths.
+def cut(
+    lengths: Sequence[Sequence[int]],
+    max_tokens: int,
+    counts: Sequence[Sequence[int]] | None = None,
+) -> list[list[int]]:
+    """Return the number of rows of each microbatch, for each of several sorted lists of units.
 
-    A microbatch holds at most ``max_tokens`` with its padding, or a single row. A pass has a price
+    A microbatch holds at most ``max_tokens`` with its padding, or a single unit. A pass has a price
     in tokens: a whole microbatch, which gives the fewest passes, or the highest price at which the
     padding of all lists together is at most ``MOST_PADDING``. At price 0 nothing is padded.
+
+    Args:
+        lengths: Length of each unit's rows, ascending.
+        max_tokens: Maximum padded size of a microbatch.
+        counts: Number of rows of each unit; None for one each.
     """
-    tokens = sum(map(sum, lengths))
+    counts = counts or [[1] * len(units) for units in lengths]
+    pairs = [(np.asarray(u), np.asarray(n)) for u, n in zip(lengths, counts, strict=True)]
+    rows = [np.repeat(units, numbers).tolist() for units, numbers in pairs]
+    tokens = sum(map(sum, rows))
 
     def cut_at(price: int) -> list[list[int]]:
-        return [_cheapest(np.asarray(rows), max_tokens, price) for rows in lengths]
+        return [_cheapest(units, numbers, max_tokens, price) for units, numbers in pairs]
 
     def is_little(cuts: list[list[int]]) -> bool:
-        padded = sum(padded_tokens(rows, sizes) for rows, sizes in zip(lengths, cuts, strict=True))
+        padded = sum(padded_tokens(row, sizes) for row, sizes in zip(rows, cuts, strict=True))
         return padded - tokens <= MOST_PADDING * padded
 
     cuts = cut_at(max_tokens)
@@ -63,20 +76,24 @@ def fill(lengths: Sequence[int], sizes: Sequence[int], multiple: int) -> list[in
     return sizes
 
 
-def _cheapest(lengths: npt.NDArray[np.int64], max_tokens: int, price: int) -> list[int]:
-    """Return the cut with the fewest padded tokens plus ``price`` per microbatch."""
+Integers = npt.NDArray[np.int64]
+
+
+def _cheapest(lengths: Integers, counts: Integers, max_tokens: int, price: int) -> list[int]:
+    """Return the rows of each part in the cut with the fewest padded tokens plus its prices."""
     count = len(lengths)
+    rows = np.concatenate(([0], counts.cumsum()))
     cost = np.zeros(count + 1, dtype=np.int64)
     first = np.zeros(count + 1, dtype=np.int64)
     for end in range(1, count + 1):
         width = int(lengths[end - 1])
-        begin = max(0, end - max(1, max_tokens // width))
-        sizes = np.arange(end - begin, 0, -1)
-        totals = cost[begin:end] + sizes * width
+        fitting = int(np.searchsorted(rows, rows[end] - max_tokens // width))
+        begin = min(fitting, end - 1)
+        totals = cost[begin:end] + (rows[end] - rows[begin:end]) * width
         best = int(totals.argmin())
         cost[end], first[end] = totals[best] + price, begin + best
     sizes_backwards, end = [], count
     while end:
-        sizes_backwards.append(end - int(first[end]))
+        sizes_backwards.append(int(rows[end] - rows[first[end]]))
         end = int(first[end])
     return sizes_backwards[::-1]

@@ -17,9 +17,9 @@ from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import KeptRollout
 from tasks.model.log_probs import token_log_probs
 from tasks.model.settings import Precision
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
 from tasks.onpolicy.settings import LoopSettings, Normalization
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Prompt
 

@@ -22,6 +22,7 @@ from tasks.model.architecture import (
     vocabulary_size,
 )
 from tasks.model.kernels.norms import write_norms_by_hand
+from tasks.model.kernels.unread_tokens import reads_prefixes_once
 from tasks.model.log_probs import (
     chosen_hidden,
     chosen_logits,
@@ -34,14 +35,12 @@ from tasks.model.settings import Precision
 from tasks.model.shards import collected, to_fp32
 from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout, idle_tokens
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
 from tasks.onpolicy.settings import LoopSettings, Normalization, microbatch_tokens_on
 from tasks.onpolicy.step_metrics import Report
 from tasks.onpolicy.step_plan import (
-    Microbatch,
-    ScoredRollout,
     deal,
-    idle_tokens,
     padding,
     plan_step,
     split_for_updates,
@@ -166,6 +165,7 @@ class Learner:
     def _plans(self, scored: Sequence[ScoredRollout], step: int) -> list[list[Microbatch]]:
         """Return the microbatches of each of a step's updates."""
         settings = self.settings
+        longest = max(item.length for item in scored)
         parts = [
             part
             for epoch in range(settings.inner_epochs)
@@ -178,15 +178,20 @@ class Learner:
                 settings.microbatch_tokens or default_microbatch(self.model.device),
                 self._pad_id,
                 num_ranks(),
-                update_index,
+                reads_prefixes_once=reads_prefixes_once(self.model, longest),
             )
-            for update_index, part in enumerate(parts)
+            for part in parts
         ]
-        if settings.normalization is not Normalization.GLOBAL_BATCH:
-            return plans
+        is_global = settings.normalization is Normalization.GLOBAL_BATCH
+        scales = token_scales(parts) if is_global else [{}] * len(parts)
         return [
-            [replace(batch, weights_N=batch.weights_N * scales[batch.term]) for batch in plan]
-            for plan, scales in zip(plans, token_scales(parts), strict=True)
+            [
+                replace(
+                    batch, update_index=index, weights_N=batch.weights_N * of.get(batch.term, 1)
+                )
+                for batch in plan
+            ]
+            for index, (plan, of) in enumerate(zip(plans, scales, strict=True))
         ]
 
     @torch.no_grad()

@@ -16,9 +16,9 @@ from torch import Tensor
 from tasks.ledger.schema import KeptRollout, SourceRow
 from tasks.ledger.source_gradients import SourceGradient, UpdateReport
 from tasks.ledger.writer import LedgerWriter
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.step_metrics import MomentSums, TokenMoments
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.platform.ranks import exchange
 
 _PROBED_TOKENS = 64

@@ -10,7 +10,7 @@ from typing import Protocol
 from pydantic import JsonValue
 from torch import Tensor
 
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.rollout.collect import Rollout
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tasks.ledger.source_gradients import UpdateReport
 from tasks.model.log_probs import token_log_probs
+from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.objective import TokenLoss
-from tasks.onpolicy.step_plan import Microbatch
 from tasks.platform.ranks import sum_over_ranks
 
 

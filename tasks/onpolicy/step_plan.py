@@ -2,111 +2,17 @@
 
 With one teacher per microbatch, the ledger can split a gradient by source without extra passes, one
 teacher's head is resident at a time, and all ranks use the same teacher.
-
-Shapes: B sequences, S padded tokens, N response tokens of the microbatch.
 """
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
-
-import torch
-from torch import Tensor
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby, islice
 
 from tasks.contracts.refusal import RefusedError
-from tasks.model.log_probs import TokenBatch, pad_right, sent
 from tasks.onpolicy.cuts import cut, fill
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout, Weighted, microbatch_of
 from tasks.onpolicy.settings import Normalization
-from tasks.rollout.batch import rollout_batch
-from tasks.rollout.collect import Rollout
-
-ADVANTAGE = "advantage"
-"""Name of the numbers of a rollout that are an advantage of each token."""
-
-
-@dataclass(frozen=True)
-class ScoredRollout:
-    """A rollout with its teacher and weights.
-
-    A rollout that several teachers score occurs once per teacher, with that teacher's share.
-    """
-
-    rollout: Rollout
-    teacher: str = ""
-    """The teacher that scores it; empty without one."""
-    outcome_advantage: float = 0.0
-    """Advantage from the grade, for every token of a rollout without an ``ADVANTAGE`` of each."""
-    share: float = 1.0
-    """This teacher's share of the rollout; the shares of a rollout sum to 1."""
-    weight: float = 1.0
-    """Weight from the balance of teachers; only ratios matter."""
-    masked: bool = False
-    """Whether it is counted in every denominator but left out of the loss."""
-    term: str = ""
-    """Term of the loss that it belongs to; the weights of each term's tokens sum to 1. Only the
-    rollouts of the term "" are sampled from the policy."""
-    numbers: Mapping[str, Sequence[float]] = field(default_factory=dict, compare=False)
-    """Numbers of each response token by name, such as a reference's log-probabilities."""
-    teacher_prompt: tuple[int, ...] = ()
-    """Prompt that the teacher reads in the place of the student's; () for the student's own."""
-
-    @property
-    def teacher_row(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-        """The ids that the teacher reads, and which of them the policy generated."""
-        if not self.teacher_prompt:
-            return self.rollout.ids, self.rollout.is_response
-        return self.rollout.behind(self.teacher_prompt)
-
-    @property
-    def length(self) -> int:
-        """Number of tokens of the longer row: the student's, or its teacher's."""
-        return max(len(self.rollout.ids), len(self.teacher_row[0]))
-
-
-@dataclass(frozen=True)
-class Microbatch:
-    """Sequences of one teacher, ready for forward and backward."""
-
-    teacher: str
-    items: tuple[ScoredRollout, ...]
-    """The rollout of each row."""
-    tokens: TokenBatch
-    teacher_tokens: TokenBatch
-    """The same rows as the teacher reads them: the chosen tokens are the same, in their order."""
-    sampler_log_probs_N: Tensor
-    outcome_advantages_N: Tensor
-    weights_N: Tensor
-    """Each token's share of the update's loss; over all microbatches of a term they sum to 1."""
-    update_index: int = 0
-    """Index of the inner update that it belongs to. From 1 on, the policy has changed since it
-    sampled."""
-    numbers_N: Mapping[str, Tensor] = field(default_factory=dict)
-    """The numbers that every rollout of it has, of each token."""
-    staleness_N: Tensor | None = None
-    """Number of updates since each token was sampled, in host memory; None where all are 0."""
-    student_log_probs: Callable[[], Tensor] | None = None
-    """Returns the policy's log-probabilities [N] before the update, at one more pass of its head,
-    for a method that judges whole rollouts. The learner sets it."""
-
-    @property
-    def term(self) -> str:
-        """The term of the loss that it belongs to."""
-        return self.items[0].term
-
-    def to(self, device: torch.device) -> "Microbatch":
-        """Return the same microbatch on a device."""
-        tokens, apart = self.tokens.to(device), self.teacher_tokens is not self.tokens
-        return replace(
-            self,
-            tokens=tokens,
-            teacher_tokens=self.teacher_tokens.to(device) if apart else tokens,
-            sampler_log_probs_N=sent(self.sampler_log_probs_N, device),
-            outcome_advantages_N=sent(self.outcome_advantages_N, device),
-            weights_N=sent(self.weights_N, device),
-            numbers_N={name: sent(numbers, device) for name, numbers in self.numbers_N.items()},
-        )
 
 
 def split_for_updates(
@@ -150,12 +56,15 @@ def plan_step(
     max_tokens: int,
     pad_id: int,
     num_ranks: int = 1,
-    update_index: int = 0,
+    *,
+    reads_prefixes_once: bool = False,
 ) -> list[Microbatch]:
     """Sort an update's rollouts by teacher and length, and cut them into microbatches.
 
     ``max_tokens`` bounds the padded size of a microbatch; a single longer rollout gets its own.
     Each teacher's number of microbatches is a multiple of ``num_ranks``, if it has enough rollouts.
+    If the model reads shared prefixes once, the responses to a prompt stay together wherever fewer
+    tokens are then read.
 
     Raises:
         ValueError: if no rollout has a response token to learn from.
@@ -166,7 +75,7 @@ def plan_step(
             "no response token is left to learn from: every rollout is empty or masked; check the "
             "prompts and max_new_tokens",
         )
-    by_teacher: dict[str, list[tuple[ScoredRollout, float]]] = defaultdict(list)
+    by_teacher: dict[str, list[Weighted]] = defaultdict(list)
     for item, weight in zip(scored, _token_weights(scored, normalization), strict=True):
         if not item.masked:
             by_teacher[item.teacher].append((item, weight))
@@ -174,17 +83,59 @@ def plan_step(
         raise RefusedError(
             "all-masked", "every teacher is masked, so nothing is left to learn from: unmask one"
         )
-    lists = [
-        sorted(items, key=lambda weighted: weighted[0].length)
-        for _, items in sorted(by_teacher.items())
-    ]
-    lengths = [[item.length for item, _ in items] for items in lists]
+    lists = [items for _, items in sorted(by_teacher.items())]
+    arrangements = [[_by_length(items) for items in lists]]
+    if reads_prefixes_once:
+        grouped = [_by_prompt(items, max_tokens) for items in lists]
+        arrangements += [grouped] if any(len(unit) > 1 for each in grouped for unit in each) else []
+    plans = [_plan(units, max_tokens, pad_id, num_ranks) for units in arrangements]
+    return min(plans, key=_cost)
+
+
+def _by_length(items: Sequence[Weighted]) -> list[list[Weighted]]:
+    """Return each rollout as a unit of its own, the shortest first."""
+    return [[item] for item in sorted(items, key=lambda weighted: weighted[0].length)]
+
+
+def _by_prompt(items: Sequence[Weighted], max_tokens: int) -> list[list[Weighted]]:
+    """Return the responses to each prompt as units that fit a microbatch, the shortest first."""
+    groups: dict[tuple[int, ...], list[Weighted]] = defaultdict(list)
+    for weighted in items:
+        groups[weighted[0].prompt_ids].append(weighted)
+    units = []
+    for group in groups.values():
+        rows = [item for [item] in _by_length(group)]
+        most = max(1, max_tokens // rows[-1][0].length)
+        units += [rows[first : first + most] for first in range(0, len(rows), most)]
+    return sorted(units, key=_longest)
+
+
+def _longest(unit: Sequence[Weighted]) -> int:
+    return unit[-1][0].length
+
+
+def _plan(
+    lists: Sequence[Sequence[Sequence[Weighted]]],
+    max_tokens: int,
+    pad_id: int,
+    num_ranks: int,
+) -> list[Microbatch]:
+    """Cut each teacher's units into microbatches."""
+    lengths = [[_longest(unit) for unit in units] for units in lists]
+    counts = [[len(unit) for unit in units] for units in lists]
     plan = []
-    for items, rows, sizes in zip(lists, lengths, cut(lengths, max_tokens), strict=True):
-        remaining = iter(items)
+    cuts = cut(lengths, max_tokens, counts)
+    for units, sizes in zip(lists, cuts, strict=True):
+        rows = [_longest(unit) for unit in units for _ in unit]
+        remaining = chain.from_iterable(units)
         for size in fill(rows, sizes, num_ranks):
-            plan.append(_microbatch(list(islice(remaining, size)), pad_id, update_index))
+            plan.append(microbatch_of(list(islice(remaining, size)), pad_id))
     return plan
+
+
+def _cost(plan: Iterable[Microbatch]) -> int:
+    """Return the tokens of a plan's passes: the teacher's, and the student's forward and back."""
+    return sum(3 * each.tokens.num_read + each.teacher_tokens.num_read for each in plan)
 
 
 def token_scales(parts: Sequence[Sequence[ScoredRollout]]) -> list[dict[str, float]]:
@@ -232,49 +183,6 @@ def _token_weights(scored: Sequence[ScoredRollout], normalization: Normalization
     ]
 
 
-def _microbatch(
-    group: Sequence[tuple[ScoredRollout, float]], pad_id: int, update_index: int
-) -> Microbatch:
-    sampler: list[float] = []
-    outcome: list[float] = []
-    weights: list[float] = []
-    staleness: list[int] = []
-    for item, weight in group:
-        rollout, length = item.rollout, item.rollout.num_response_tokens
-        flags = zip(rollout.is_response, rollout.sampler_log_probs, strict=True)
-        sampler += [log_prob for written, log_prob in flags if written]
-        outcome += item.numbers.get(ADVANTAGE, [item.outcome_advantage] * length)
-        weights += [weight] * length
-        staleness += [rollout.staleness] * length
-    names = sorted(set.intersection(*(set(item.numbers) for item, _ in group)))
-    tokens, teacher_tokens = rows_of([item for item, _ in group], pad_id)
-    return Microbatch(
-        teacher=group[0][0].teacher,
-        items=tuple(item for item, _ in group),
-        tokens=tokens,
-        teacher_tokens=teacher_tokens,
-        sampler_log_probs_N=torch.tensor(sampler),
-        outcome_advantages_N=torch.tensor(outcome),
-        weights_N=torch.tensor(weights),
-        update_index=update_index,
-        numbers_N={
-            name: torch.tensor([number for item, _ in group for number in item.numbers[name]])
-            for name in names
-        },
-        staleness_N=torch.tensor(staleness) if any(staleness) else None,
-    )
-
-
-def rows_of(items: Sequence[ScoredRollout], pad_id: int) -> tuple[TokenBatch, TokenBatch]:
-    """Return rollouts as rows, and as the teacher reads them; the same object if that is alike."""
-    own = [item.rollout for item in items]
-    tokens = rollout_batch(own, pad_id)
-    if not any(item.teacher_prompt for item in items):
-        return tokens, tokens
-    rows = [item.teacher_row for item in items]
-    return tokens, pad_right([ids for ids, _ in rows], [chosen for _, chosen in rows], pad_id)
-
-
 def deal(plan: Sequence[Microbatch], rank: int, num_ranks: int) -> list[Microbatch | None]:
     """Return a rank's microbatches of an update, teacher by teacher.
 
@@ -290,9 +198,3 @@ def deal(plan: Sequence[Microbatch], rank: int, num_ranks: int) -> list[Microbat
             turn = microbatches[first : first + num_ranks]
             dealt.append(turn[rank] if rank < len(turn) else None)
     return dealt
-
-
-def idle_tokens(pad_id: int) -> TokenBatch:
-    """Return the smallest batch that a model can run on."""
-    zero_1, one_1 = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
-    return TokenBatch(torch.full((1, 2), pad_id, dtype=torch.long), zero_1, one_1)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean, pstdev
 
-from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.rl.token_numbers import Numbers
 from tasks.rl.variants import AdvantageBaseline, AdvantageScale, AdvantageSettings
 from tasks.rollout.collect import Rollout

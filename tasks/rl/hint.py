@@ -17,8 +17,8 @@ from torch import Tensor
 
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import TokenBatch
+from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.policy_gradient import policy_gradient
-from tasks.onpolicy.step_plan import Microbatch
 from tasks.rl.hint_settings import HintPlace, HintRule, HintSettings
 from tasks.rl.token_numbers import Numbers, token_numbers
 from tasks.rollout.collect import Rollout

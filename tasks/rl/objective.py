@@ -16,9 +16,9 @@ from torch import Tensor
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.feature_checks import FeatureChecks
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
 from tasks.onpolicy.step_metrics import MomentSums
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rl.grpo import GroupAdvantage
 from tasks.rl.hint import HINT, HINTED, hint_loss
 from tasks.rl.hint_settings import HintSettings

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tasks.model.log_probs import TokenBatch
-from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.rl.kl import FrozenPolicy
 from tasks.rl.source import Rewarded
 from tasks.rl.token_numbers import Numbers

@@ -6,8 +6,8 @@ InstructGPT (2203.02155) C.4: a bandit with a KL for each token.
 
 from collections.abc import Sequence
 
+from tasks.onpolicy.microbatch import ADVANTAGE, ScoredRollout
 from tasks.onpolicy.settings import LoopSettings
-from tasks.onpolicy.step_plan import ADVANTAGE, ScoredRollout
 from tasks.rl.actor_critic import ValueSettings
 from tasks.rl.critic import Critic, Valued, dealt
 from tasks.rl.gae import generalized_advantages, whitened

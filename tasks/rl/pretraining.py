@@ -11,8 +11,8 @@ from torch import Tensor
 from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.log_probs import token_log_probs
+from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss
-from tasks.onpolicy.step_plan import Microbatch, ScoredRollout
 from tasks.rl.actor_critic import PretrainingSettings
 from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Demonstration, Grade, Prompt

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tasks.onpolicy.microbatch import Microbatch
 from tasks.onpolicy.policy_gradient import importance, policy_gradient
 from tasks.onpolicy.settings import Correction, ImportanceMask
-from tasks.onpolicy.step_plan import Microbatch
 from tasks.rl.variants import ClipRule, ClipSettings, RatioBase, RatioSettings
 
 OLD = "old"

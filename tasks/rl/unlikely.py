@@ -7,7 +7,7 @@ whatever a teacher is said to have taught must be more than this.
 
 from collections.abc import Sequence
 
-from tasks.onpolicy.step_plan import ADVANTAGE, ScoredRollout
+from tasks.onpolicy.microbatch import ADVANTAGE, ScoredRollout
 from tasks.rl.token_numbers import Numbers
 from tasks.rl.variants import UnlikelySettings
 from tasks.rollout.collect import Rollout

@@ -15,6 +15,7 @@ from tasks.onpolicy.kept_rollouts import KeptRollouts, UncorrectedRollouts, reco
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.recompute import (
     RecomputedLedger,
     recompute_displacements,
@@ -22,7 +23,7 @@ from tasks.onpolicy.recompute import (
     segment_boundaries,
 )
 from tasks.onpolicy.settings import LoopSettings, Normalization
-from tasks.onpolicy.step_plan import ScoredRollout, plan_step
+from tasks.onpolicy.step_plan import plan_step
 from tests.mopd.test_learning import DOMAINS, SAMPLING, mixture, other_teachers
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer

@@ -10,7 +10,7 @@ from tasks.gate.measured import ProbeResult, ProbeSettings, RungReading
 from tasks.gate.page import ladder_rows
 from tasks.gate.probe_step import with_ladder
 from tasks.gate.reading import StudentStates, read
-from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.onpolicy.microbatch import ScoredRollout
 from tests.support.climbs import CLIMB, teacher
 from tests.support.measures import measured
 from tests.support.refused import refused

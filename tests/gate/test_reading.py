@@ -8,7 +8,7 @@ import torch
 
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.reading import _numbers, read
-from tasks.onpolicy.step_plan import ScoredRollout
+from tasks.onpolicy.microbatch import ScoredRollout
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout as made
 from tests.support.tiny_models import tiny_model as tiny

@@ -1,6 +1,7 @@
-"""What all rows begin with is read once, and nobody can tell from the numbers."""
+"""What rows begin with is read once, and the numbers stay the same."""
 
 import copy
+import random
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3
 
 from tasks.model.architecture import checkpointed
 from tasks.model.kernels import unread_tokens
-from tasks.model.kernels.unread_tokens import Packing, packing_of
+from tasks.model.kernels.shared_prefixes import Packing, Run, shared_runs
+from tasks.model.kernels.unread_tokens import packing_of
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 from tests.support.hidden_states import SMALL, gradients, plain_hidden
 from tests.support.tiny_models import tiny_model
@@ -39,11 +41,64 @@ def tokens_read(model):
 
 
 def test_the_common_beginning_of_rows_is_three_tokens():
-    assert BATCH.num_shared == 3
-    assert BATCH.to(torch.device("cpu")).num_shared == 3
-    assert pad_right(ROWS, [[False] * len(row) for row in ROWS], pad_id=0).num_shared == 4
+    assert BATCH.runs == (Run(3, 3),)
+    assert BATCH.to(torch.device("cpu")).runs == BATCH.runs
+    assert pad_right(ROWS, [[False] * len(row) for row in ROWS], pad_id=0).runs == (Run(3, 4),)
     early = [[False, True, *flags[2:]] for flags in CHOSEN]
-    assert pad_right(ROWS, early, pad_id=0).num_shared == 0
+    assert pad_right(ROWS, early, pad_id=0).runs == ()
+
+
+GROUPS = [[1, 2, 3, 6, 4], [1, 2, 3, 6, 5], [1, 2, 7, 8, 4, 9], [1, 2, 7, 8, 5], [1, 2, 7, 8, 6]]
+"""Responses to two prompts of four tokens that begin with the same two."""
+RESPONSES = [[False] * 4 + [True] * (len(row) - 4) for row in GROUPS]
+
+
+def test_responses_to_a_prompt_form_a_run_of_their_own():
+    # Each row shares up to 3 tokens: the fourth predicts a chosen one. Two runs save 1 x 3 and
+    # 2 x 3 tokens; one run of all would save 4 x 2.
+    assert pad_right(GROUPS, RESPONSES, pad_id=0).runs == (Run(2, 3), Run(3, 3))
+    # A group of two in front of one alone: 1 x 3 apart, 2 x 2 together.
+    assert pad_right(GROUPS[:3], RESPONSES[:3], pad_id=0).runs == (Run(3, 2),)
+
+
+def test_runs_are_those_that_save_the_most_tokens():
+    draw = random.Random(0)
+    for _ in range(60):
+        rows = [[draw.randrange(2) for _ in range(4)] for _ in range(draw.randrange(1, 7))]
+        limits = [draw.randrange(5) for _ in rows]
+        runs = shared_runs(torch.tensor(rows), limits)
+        assert sum(run.num_saved for run in runs) == most_saved(rows, limits)
+        first = 0
+        for run in runs:
+            inside = rows[first : first + run.num_rows]
+            assert len({tuple(row[: run.num_shared]) for row in inside}) == 1
+            assert run.num_shared <= min(limits[first : first + run.num_rows])
+            first += run.num_rows
+        assert first in (0, len(rows))
+
+
+def most_saved(rows, limits):
+    """Return the most tokens that any cut into runs saves, by trying all."""
+
+    def saved(begin, end):
+        columns = range(min(limits[begin:end]))
+        alike = [len({row[at] for row in rows[begin:end]}) == 1 for at in columns]
+        return (end - begin - 1) * sum(all(alike[: at + 1]) for at in columns)
+
+    best = [0]
+    for end in range(1, len(rows) + 1):
+        best.append(max(best[begin] + saved(begin, end) for begin in range(end)))
+    return best[-1]
+
+
+def test_groups_of_responses_give_the_numbers_of_reading_all_rows_whole():
+    model = tiny_model()
+    batch = pad_right(GROUPS, RESPONSES, pad_id=0)
+    packed_ND, plain_ND = chosen_hidden(model, batch), plain_hidden(model, batch)
+    torch.testing.assert_close(packed_ND, plain_ND)
+    packed, whole = gradients(model, packed_ND), gradients(model, plain_ND)
+    for name in whole:
+        torch.testing.assert_close(packed[name], whole[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize(
@@ -101,19 +156,19 @@ def test_a_model_that_cannot_be_packed_is_read_whole(monkeypatch):
     ("rows", "columns", "shared", "packed"),
     [
         (10, 20, 1, None),  # 9 of 200 tokens saved: less than a twentieth
-        (10, 20, 2, (10, 2, 18)),  # 18 of 200
+        (10, 20, 2, (Run(10, 2),)),  # 18 of 200
         (1, 20, 20, None),  # a row alone shares nothing
-        (4, 5, 5, (4, 4, 1)),  # equal rows keep a token of their own
+        (4, 5, 5, (Run(4, 4),)),  # equal rows keep a token of their own
     ],
 )
 def test_packing_is_worth_it_from_a_twentieth_of_all_tokens(rows, columns, shared, packed):
-    found = packing_of(tiny_model(), torch.ones(rows, columns, dtype=torch.long), shared)
-    sizes = found and (found.num_rows, found.num_shared, found.num_own)
-    assert sizes == packed
+    ids = torch.ones(rows, columns, dtype=torch.long)
+    found = packing_of(tiny_model(), ids, [Run(rows, shared)])
+    assert (found and found.runs) == packed
 
 
 def test_a_packed_row_by_hand():
-    packing = Packing(num_rows=2, num_shared=2, num_own=3)
+    packing = Packing([Run(2, 2)], 5)
     ids_1T, positions_1T = packing.pack(torch.tensor([[1, 2, 3, 4, 5], [1, 2, 6, 7, 0]]))
     assert ids_1T.tolist() == [[1, 2, 3, 4, 5, 6, 7, 0]]
     assert positions_1T.tolist() == [[0, 1, 2, 3, 4, 2, 3, 4]]
@@ -121,6 +176,18 @@ def test_a_packed_row_by_hand():
     assert packing.places(torch.tensor([0, 0, 1]), torch.tensor([2, 4, 4])).tolist() == [2, 4, 7]
     whole = packing.whole(ids_1T[:, None, :, None])
     assert whole[..., 0].squeeze(1).tolist() == [[1, 2, 3, 4, 5], [1, 2, 6, 7, 0]]
+    assert packing.packed(whole.transpose(1, 2))[0, :, 0, 0].tolist() == ids_1T[0].tolist()
+
+
+def test_a_packed_row_of_two_runs_by_hand():
+    packing = Packing([Run(1, 0), Run(2, 2)], 3)
+    ids_1T, positions_1T = packing.pack(torch.tensor([[1, 2, 3], [4, 5, 6], [4, 5, 7]]))
+    assert ids_1T.tolist() == [[1, 2, 3, 4, 5, 6, 7]]
+    assert positions_1T.tolist() == [[0, 1, 2, 0, 1, 2, 2]]
+    # The last column of each row.
+    assert packing.places(torch.tensor([0, 1, 2]), torch.tensor([2, 2, 2])).tolist() == [2, 5, 6]
+    whole = packing.whole(ids_1T[:, None, :, None])
+    assert whole[..., 0].squeeze(1).tolist() == [[1, 2, 3], [4, 5, 6], [4, 5, 7]]
     assert packing.packed(whole.transpose(1, 2))[0, :, 0, 0].tolist() == ids_1T[0].tolist()
 
 

@@ -7,9 +7,10 @@ import torch
 
 from tasks.mopd.settings import Balance, BalanceSettings, DistilSettings, RoundSettings
 from tasks.mopd.weighting import TeacherWeighting
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.settings import LoopSettings, Normalization
 from tasks.onpolicy.step_metrics import MomentSums
-from tasks.onpolicy.step_plan import ScoredRollout, plan_step
+from tasks.onpolicy.step_plan import plan_step
 from tests.support.refused import invalid, refused
 from tests.support.tiny_models import rollout
 

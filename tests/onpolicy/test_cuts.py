@@ -6,8 +6,9 @@ import random
 import pytest
 
 from tasks.onpolicy.cuts import MOST_PADDING, cut, fill, padded_tokens
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.settings import Normalization
-from tasks.onpolicy.step_plan import ScoredRollout, padding, plan_step
+from tasks.onpolicy.step_plan import padding, plan_step
 from tests.support.tiny_models import rollout
 
 # Median response lengths of domains: long reasoning, code, chat, instructions; with prompts.
@@ -100,3 +101,13 @@ def test_a_plan_for_several_ranks_fills_them_all():
     plan = plan_step(rows, Normalization.TOKEN_MEAN, 10_000, 0, num_ranks=4)
     assert [m.teacher for m in plan] == ["code"] * 4 + ["math"] * 4
     assert sum(float(m.weights_N.sum()) for m in plan) == pytest.approx(1.0)
+
+
+def test_units_are_not_cut():
+    # At most 24 tokens: the first two units fill a microbatch of 4 rows of 6, the third has 3 of 8.
+    assert cut([[5, 6, 8]], 24, [[2, 2, 3]]) == [[4, 3]]
+    # Rows one by one would fit in another way: 2 of 5, then 2 of 6, then 3 of 8, all unpadded, but
+    # the fewest passes are taken.
+    assert cut([[5, 5, 6, 6, 8, 8, 8]], 24) == [[4, 3]]
+    # A unit of 12 rows is larger than a microbatch, and is one all the same.
+    assert cut([[2, 4]], 24, [[1, 12]]) == [[1, 12]]

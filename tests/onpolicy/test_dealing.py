@@ -5,8 +5,9 @@ import torch
 
 from tasks.model.shards import as_part_of, collected, local, part_like, sum_into_part, whole
 from tasks.onpolicy.distributed.sharding import replica
+from tasks.onpolicy.microbatch import ScoredRollout, idle_tokens
 from tasks.onpolicy.settings import Normalization
-from tasks.onpolicy.step_plan import ScoredRollout, deal, idle_tokens, plan_step
+from tasks.onpolicy.step_plan import deal, plan_step
 from tasks.platform.ranks import agreed, exchange, joined_ranks, num_ranks, rank, sum_over_ranks
 from tasks.platform.ranks import union_over_ranks as union
 from tests.support.tiny_models import rollout, tiny_model

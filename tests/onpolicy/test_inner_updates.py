@@ -5,10 +5,11 @@ import torch
 
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.learner import Learner
+from tasks.onpolicy.microbatch import ADVANTAGE, ScoredRollout
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.policy_gradient import importance
 from tasks.onpolicy.settings import Correction, ImportanceMask, LoopSettings, Normalization
-from tasks.onpolicy.step_plan import ADVANTAGE, ScoredRollout, plan_step, split_for_updates
+from tasks.onpolicy.step_plan import plan_step, split_for_updates
 from tests.support.refused import invalid
 from tests.support.tiny_models import rollout, tiny_model
 

@@ -9,9 +9,9 @@ import torch
 from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, rollout_metrics, train
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings, Normalization
-from tasks.onpolicy.step_plan import ScoredRollout
 from tests.support.tiny_models import rollout, tiny_model
 
 ROLLOUTS = [

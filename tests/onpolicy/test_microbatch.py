@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.settings import Normalization
-from tasks.onpolicy.step_plan import ScoredRollout, plan_step
+from tasks.onpolicy.step_plan import plan_step
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout
 
@@ -141,3 +142,44 @@ def test_a_microbatch_moves_to_a_device_whole():
     assert len(tensors) == 3 + 3
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert microbatch.weights_N.device.type == "cpu"
+
+
+def group(prompt, lengths, teacher="math"):
+    """Return responses of these lengths to a prompt of ten tokens, all of them ``prompt``."""
+    made = []
+    for number, length in enumerate(lengths):
+        ids = [prompt] * 10 + [100 + number] * length
+        made.append(ScoredRollout(rollout(ids, list(range(10, 10 + length))), teacher))
+    return made
+
+
+def prompts_of(plan):
+    return [batch.tokens.ids_BS[:, 0].tolist() for batch in plan]
+
+
+GROUPS = [item for pair in zip(group(1, (4, 6)), group(2, (5, 6)), strict=True) for item in pair]
+"""Two responses to each of two prompts, in turns."""
+
+
+def test_responses_to_a_prompt_stay_together_where_prefixes_are_read_once():
+    # 32 tokens hold two rows. By length they would be 1, 2 and 1, 2, and share nothing.
+    apart = plan_step(GROUPS, TOKEN, 32, pad_id=0)
+    assert prompts_of(apart) == [[1, 2], [1, 2]]
+    together = plan_step(GROUPS, TOKEN, 32, pad_id=0, reads_prefixes_once=True)
+    assert prompts_of(together) == [[1, 1], [2, 2]]
+    # 2 x 15 tokens predict another, of which 9 are read once: the tenth predicts a response.
+    assert [batch.tokens.num_read for batch in together] == [21, 21]
+    assert [batch.tokens.num_read for batch in apart] == [28, 30]
+    assert sum(float(batch.weights_N.sum()) for batch in together) == pytest.approx(1.0)
+
+
+def test_rollouts_stay_sorted_by_length_where_that_reads_fewer_tokens():
+    # Together, each prompt's short response is padded to its long one: 2 x 59 - 9 tokens, twice.
+    uneven = [*group(1, (1, 50)), *group(2, (1, 50))]
+    plan = plan_step(uneven, TOKEN, 130, pad_id=0, reads_prefixes_once=True)
+    assert prompts_of(plan) == [[1, 2], [1, 2]]
+
+
+def test_a_group_that_is_larger_than_a_microbatch_is_split():
+    plan = plan_step(group(1, (6,) * 5), TOKEN, 32, pad_id=0, reads_prefixes_once=True)
+    assert sorted(map(len, prompts_of(plan))) == [1, 2, 2]

@@ -10,8 +10,9 @@ from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import save_policy
 from tasks.model.log_probs import pad_right
 from tasks.model.scalar_head import drawn_scalar_model, with_scalar_head
+from tasks.onpolicy.microbatch import ADVANTAGE, ScoredRollout
 from tasks.onpolicy.settings import LoopSettings, Normalization
-from tasks.onpolicy.step_plan import ADVANTAGE, ScoredRollout, plan_step
+from tasks.onpolicy.step_plan import plan_step
 from tasks.platform.attempt import InterruptedAttemptError
 from tasks.rl.actor_critic import PretrainingSettings, ValueSettings
 from tasks.rl.critic import Critic, Valued, dealt

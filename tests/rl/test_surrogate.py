@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.settings import Correction, ImportanceMask, LoopSettings, Normalization
-from tasks.onpolicy.step_plan import ScoredRollout, plan_step
+from tasks.onpolicy.step_plan import plan_step
 from tasks.rl.objective import Reinforcement
 from tasks.rl.settings import RlSettings
 from tasks.rl.surrogate import OLD, bounds, negative_rollouts, surrogate

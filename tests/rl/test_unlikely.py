@@ -6,8 +6,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from tasks.onpolicy.microbatch import ADVANTAGE
 from tasks.onpolicy.settings import ImportanceMask, LoopSettings, Normalization
-from tasks.onpolicy.step_plan import ADVANTAGE, plan_step
+from tasks.onpolicy.step_plan import plan_step
 from tasks.rl.objective import Reinforcement
 from tasks.rl.policy_tools import PolicyTools
 from tasks.rl.settings import RlSettings

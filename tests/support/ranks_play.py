@@ -18,9 +18,9 @@ from tasks.model.log_probs import token_log_probs
 from tasks.onpolicy.distributed.ahead import AheadDraws, AheadStage, player_of_run
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings
-from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.onpolicy.student_files import save_student
 from tasks.platform.ranks import joined_ranks, rank
 from tasks.platform.resume import States

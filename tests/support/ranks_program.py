@@ -20,9 +20,9 @@ from tasks.model.shards import whole
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.settings import LoopSettings
-from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.onpolicy.student_files import save_student
 from tasks.platform.ranks import joined_ranks, num_ranks, rank
 from tests.support.tiny_models import rollout, tokenizer

@@ -31,8 +31,8 @@ from tasks.gate.remedied import measure_remedies
 from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
+from tasks.onpolicy.microbatch import ScoredRollout
 from tasks.onpolicy.settings import LoopSettings
-from tasks.onpolicy.step_plan import ScoredRollout
 from tasks.platform.resources import use_configured_threads
 from tasks.rollout.domains import make_player, open_environment, play, stored_prompts
 from tasks.rollout.settings import SamplingSettings

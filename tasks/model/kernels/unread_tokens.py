@@ -1,24 +1,22 @@
 """Skip the work on tokens whose result is known or is not read.
 
-The shared prefix of a batch is computed once, instead of once per sequence. Prompts of a domain
-begin with the same template, the same system prompt, often the same examples. Everything except
-attention looks at single tokens, so the model gets one packed row: the shared prefix, then each
-sequence's own part. Attention gets the whole sequences again and runs its usual kernel. No number
-changes beyond rounding, forward or backward.
+A prefix that sequences share is computed once, instead of once per sequence: the prompt of a group
+of responses, or what all prompts of a domain begin with. Everything except attention looks at
+single tokens, so the model gets one packed row (``shared_prefixes``). Attention gets the whole
+sequences again and runs its usual kernel. No number changes beyond rounding, forward or backward.
 
 The last MLP runs only on the tokens that are read out. After the last attention no token depends on
 another. If only some tokens' hidden states are needed, the last feed-forward network can skip the
 rest. The numbers do not change, and a prompt's tokens stop a layer earlier. In the demo (three
 layers, half of all tokens are prompts) this saves a tenth of a step.
 
-Shapes: B sequences of S tokens, the first P of them shared, R = S - P of each its own; T = P + B R
-packed tokens, N wanted tokens, A heads, D head size or hidden size.
+Shapes: B sequences of S tokens, T packed tokens, N wanted tokens, A heads, D head size or hidden
+size.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,10 +26,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tasks.model.architecture import attends_to_all, body_of, marked_layers, replaced_inside
+from tasks.model.kernels.shared_prefixes import Packing, Run, tokens_read
 
-LEAST_SAVED = 0.05
-"""Minimum share of saved tokens at which packing pays for the copies that attention makes
-(``benchmarks/step/shared_beginning.py``)."""
 _CLOSE_IN_BF16 = 0.08
 """Share of the largest hidden number by which rounding may move any (``log_probs``)."""
 _NAME = "shared_beginning"
@@ -42,65 +38,31 @@ class _NotAskedError(Exception):
     """A layer did not use this module's attention."""
 
 
-@dataclass
-class Packing:
-    """Layout of B sequences in one packed row."""
-
-    num_rows: int
-    num_shared: int
-    num_own: int
-    asked: int = 0
-    """Number of attention calls of the current layer so far."""
-
-    def pack(self, ids_BS: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the packed ids [1, T] and their positions [1, T]."""
-        shared, own_R = self.num_shared, torch.arange(self.num_own, device=ids_BS.device)
-        ids_T = torch.cat((ids_BS[0, :shared], ids_BS[:, shared:].flatten()))
-        shared_P = torch.arange(shared, device=ids_BS.device)
-        positions_T = torch.cat((shared_P, (shared + own_R).repeat(self.num_rows)))
-        return ids_T[None], positions_T[None]
-
-    def places(self, rows_N: Tensor, columns_N: Tensor) -> Tensor:
-        """Return the places [N] in the packed row of columns of the sequences' own parts."""
-        return rows_N * self.num_own + columns_N
-
-    def whole(self, packed_1ATD: Tensor) -> Tensor:
-        """Return the sequences one by one [B, A, S, D]."""
-        packed_TAD = packed_1ATD[0].transpose(0, 1)
-        shared_BPAD = packed_TAD[: self.num_shared].expand(self.num_rows, -1, -1, -1)
-        own_BRAD = packed_TAD[self.num_shared :].unflatten(0, (self.num_rows, self.num_own))
-        # Heads behind tokens: whole tokens are copied, and the result is laid out as its parts are.
-        return torch.cat((shared_BPAD, own_BRAD), dim=1).transpose(1, 2)
-
-    def packed(self, whole_BSAD: Tensor) -> Tensor:
-        """Return what ``whole`` was given, heads behind tokens [1, T, A, D]."""
-        shared_PAD = whole_BSAD[0, : self.num_shared]
-        own_TAD = whole_BSAD[:, self.num_shared :].flatten(0, 1)
-        return torch.cat((shared_PAD, own_TAD))[None]
-
-
 _PACKING: ContextVar[Packing] = ContextVar("packing")
 _KNOWN: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
-def packing_of(model: PreTrainedModel, ids_BS: Tensor, num_shared: int) -> Packing | None:
+def packing_of(model: PreTrainedModel, ids_BS: Tensor, runs: Sequence[Run]) -> Packing | None:
     """Return the packing of a batch; None if it does not pay or the model cannot be packed.
 
     Args:
         model: Any causal LM.
         ids_BS: The batch.
-        num_shared: Number of columns at the left that are equal in all rows and not read out.
+        runs: Its runs of sequences that begin alike; () for none.
     """
+    num_rows, length = ids_BS.shape
     # Tried even if nothing is shared: if several ranks hold a model's shards, all of them
     # must come to this pass, and what is shared differs from rank to rank.
-    can = _can_be_packed(model)
-    num_rows, length = ids_BS.shape
-    shared = min(num_shared, length - 1)
-    if not can or (num_rows - 1) * shared < LEAST_SAVED * num_rows * length:
+    if not reads_prefixes_once(model, length) or not runs:
         return None
-    if not attends_to_all(model, length, ("sdpa",)):
-        return None
-    return Packing(num_rows, shared, length - shared)
+    packing = Packing(runs, length)
+    pays = tokens_read(num_rows, length, packing.runs) < num_rows * length
+    return packing if pays else None
+
+
+def reads_prefixes_once(model: PreTrainedModel, length: int) -> bool:
+    """Return whether shared prefixes of sequences of ``length`` tokens are computed once."""
+    return _can_be_packed(model) and attends_to_all(model, length, ("sdpa",))
 
 
 def packed_hidden(model: PreTrainedModel, ids_BS: Tensor, packing: Packing) -> Tensor:
@@ -122,7 +84,7 @@ def _can_be_packed(model: PreTrainedModel) -> bool:
 def _is_the_same(model: PreTrainedModel) -> bool:
     ids_BS = torch.tensor([[1, 2, 3, 4], [1, 2, 4, 3]], device=model.device)
     ids_BS %= model.config.get_text_config(decoder=True).vocab_size
-    packing = Packing(num_rows=2, num_shared=2, num_own=2)
+    packing = Packing([Run(2, 2)], 4)
     plain_BSH = body_of(model)(input_ids=ids_BS, use_cache=False).last_hidden_state
     try:
         packed_TH = packed_hidden(model, ids_BS, packing)[0]

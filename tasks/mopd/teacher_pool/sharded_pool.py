@@ -22,7 +22,7 @@ from tasks.mopd.teacher_pool.hidden_cache import HiddenCache, ScoreRequest, batc
 from tasks.mopd.teacher_pool.opening import OpenedTeacher, Opener, naming, teacher_named
 from tasks.mopd.teacher_pool.pool import PoolSettings
 from tasks.mopd.teacher_pool.sharded import ShardedModule
-from tasks.onpolicy.step_plan import idle_tokens
+from tasks.onpolicy.microbatch import idle_tokens
 from tasks.platform.ranks import exchange_json, num_ranks, rank
 
 ShardedTeacher = OpenedTeacher[ShardedModule]

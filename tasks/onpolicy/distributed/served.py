@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from tasks.model.log_probs import chosen_hidden, head_logits, token_log_probs
 from tasks.onpolicy.distributed.sharding import gathered_head
-from tasks.onpolicy.step_plan import idle_tokens
+from tasks.onpolicy.microbatch import idle_tokens
 from tasks.platform.ranks import sum_over_ranks
 from tasks.rollout.batch import rollout_batch
 from tasks.rollout.collect import Rollout
