@@ -13,7 +13,6 @@ each again and compares.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.behaviors.pages import BEHAVIORS
@@ -32,6 +31,7 @@ from benchmarks.recipes.tables import (
     recipe_gaps,
     recipes,
 )
+from benchmarks.step.tables import STEP
 from benchmarks.testbed.tables import testbed, testbed_modes
 
 _BLOCK = re.compile(
@@ -117,61 +117,6 @@ def new_domain() -> str:
     return table(("", *domains), rows)
 
 
-def gpu_sizes() -> str:
-    """Return what an update of real sizes takes on a GPU, without and with a ledger."""
-    return table(
-        (
-            *("weights", "teachers", "new tokens", "seconds", "new tokens/s", "share of the peak"),
-            *("seconds with a ledger", "peak GiB", "peak GiB with a ledger"),
-        ),
-        (
-            (
-                name,
-                row["case"]["num_teachers"],
-                f"{row['new_tokens']:,}",
-                f"{median(row['seconds']['learning']):.2f}",
-                f"{row['new_tokens_a_second']['learning']:,}",
-                f"{row['share_of_peak']['learning']:.0%}".replace("%", " %"),
-                f"{median(row['ledger']['learning_seconds']):.2f}" if "ledger" in row else "",
-                row["peak_gib"],
-                row.get("ledger", {}).get("peak_gib", ""),
-            )
-            for name, row in result("step_sizes_cuda")["sizes"].items()
-        ),
-    )
-
-
-def gpu_phases() -> str:
-    """Return where the seconds of an update on a GPU go."""
-    rows = result("step_sizes_cuda")["sizes"]
-    return table(
-        ("phase", *rows),
-        (
-            (phase, *(f"{row['learning_seconds_by_phase'][phase]:.2f}" for row in rows.values()))
-            for phase in PHASES
-        ),
-    )
-
-
-def gpu_choices() -> str:
-    """Return updates of one model on a GPU by variant."""
-    of_variants = "0.135 B, 256 rollouts of 256 new tokens, one teacher"
-    rows = result("step_choices_cuda")["figures"][of_variants]["learning_seconds"]
-    return table(
-        ("variant", "seconds an update"),
-        (
-            (name, ", ".join(f"{s:.2f}" for s in (found if isinstance(found, list) else [found])))
-            for name, found in rows.items()
-        ),
-    )
-
-
-PHASES = (
-    *("teacher forward", "student forward", "heads and loss"),
-    *("backward", "optimizer", "rest"),
-)
-
-
 def ledger_rounds() -> str:
     """Return what became of the ledger in short rounds of a model of 135 million weights."""
     return table(
@@ -244,9 +189,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "recipe_gaps": recipe_gaps,
     "threads": threads,
     "ledger_rounds": ledger_rounds,
-    "gpu_sizes": gpu_sizes,
-    "gpu_phases": gpu_phases,
-    "gpu_choices": gpu_choices,
+    **STEP,
     **BEHAVIORS,
 }
 

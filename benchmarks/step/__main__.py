@@ -3,6 +3,7 @@
 Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/performance-*.png.
 
     python -m benchmarks.step versus --threads 1        # against TRL's DistillationTrainer
+    python -m benchmarks.step real                      # the same at the shape of a 135 M model
     python -m benchmarks.step ledger                    # what a ledger of four teachers costs
     python -m benchmarks.step limits                    # each phase against the machine's limits
     python -m benchmarks.step curve vocabulary          # or length, batch, teachers
@@ -16,8 +17,9 @@ Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/perf
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 # Before anything imports transformers or trl: no telemetry, no network.
 os.environ |= {
@@ -52,47 +54,88 @@ LARGE = Case(
 """1.3 billion weights; what a GPU is measured with."""
 
 
+Found = tuple[str, Any]
+"""Name and content of a result."""
+
+
 def main() -> None:
     """Do one measurement."""
     told = _options()
-    size = LARGE if told.device == "cuda" else Case()
-    case = replace(size, device=told.device, threads=told.threads)
-    where = told.device if told.device == "cuda" else f"cpu{told.threads}"
-    if told.what == "versus":
-        from benchmarks.step.versus import against_trl  # noqa: PLC0415 - trl takes seconds to import
-
-        rows = told.trl_rows or (16 if told.device == "cuda" else 64)
-        write_result(f"step_versus_{where}", told.device, against_trl(case, rows, told.steps))
-    elif told.what == "ledger":
-        from benchmarks.step.ledger import ledger_overhead  # noqa: PLC0415
-
-        four = replace(case, num_teachers=4)
-        write_result(f"step_ledger_{where}", told.device, ledger_overhead(four, segments=2))
-    elif told.what == "limits":
-        from benchmarks.step.limits import limits  # noqa: PLC0415
-
-        write_result(f"step_limits_{where}", told.device, limits(case))
-    elif told.what == "curve":
-        (curve,) = told.which
-        write_result(f"step_{curve}", told.device, _curve(curve, told.device))
-    elif told.what == "on_paper":
-        from benchmarks.step.on_paper import on_paper  # noqa: PLC0415
-
-        (preset,) = told.which
-        write_result("step_on_paper", told.device, on_paper(preset))
-    elif told.what == "memory":
-        from benchmarks.step.memory import measured_peaks  # noqa: PLC0415
-
-        write_result("step_memory", told.device, measured_peaks())
-    elif told.what == "sizes":
+    if told.what == "sizes":
         _sizes(told.which or SIZES, told.device)
-    else:
+    elif told.what == "plots":
         from benchmarks.step.plots import draw_all  # noqa: PLC0415
 
         draw_all()
+    else:
+        size = LARGE if told.device == "cuda" else Case()
+        name, content = _MEASURED[told.what](
+            told, replace(size, device=told.device, threads=told.threads)
+        )
+        write_result(f"step_{name}", told.device, content)
 
 
-def _curve(curve: str, device: str) -> dict[str, object]:
+def _versus(told: argparse.Namespace, case: Case) -> Found:
+    from benchmarks.step.versus import against_trl  # noqa: PLC0415 - trl takes seconds to import
+
+    rows = told.trl_rows or (16 if told.device == "cuda" else 64)
+    return f"versus_{_where(case)}", against_trl(case, rows, told.steps)
+
+
+def _real(told: argparse.Namespace, _case: Case) -> Found:
+    from benchmarks.step.real_shape import at_real_shape, case_of  # noqa: PLC0415
+
+    case = case_of(told.precision, told.threads, told.responses)
+    name = f"real_{told.precision}_{_where(case)}_responses{told.responses}"
+    return name, at_real_shape(case, told.steps)
+
+
+def _ledger(_told: argparse.Namespace, case: Case) -> Found:
+    from benchmarks.step.ledger import ledger_overhead  # noqa: PLC0415
+
+    return f"ledger_{_where(case)}", ledger_overhead(replace(case, num_teachers=4), segments=2)
+
+
+def _limits(_told: argparse.Namespace, case: Case) -> Found:
+    from benchmarks.step.limits import limits  # noqa: PLC0415
+
+    return f"limits_{_where(case)}", limits(case)
+
+
+def _on_paper(told: argparse.Namespace, _case: Case) -> Found:
+    from benchmarks.step.on_paper import on_paper  # noqa: PLC0415
+
+    (preset,) = told.which
+    return "on_paper", on_paper(preset)
+
+
+def _memory(_told: argparse.Namespace, _case: Case) -> Found:
+    from benchmarks.step.memory import measured_peaks  # noqa: PLC0415
+
+    return "memory", measured_peaks()
+
+
+def _of_curve(told: argparse.Namespace, _case: Case) -> Found:
+    (curve,) = told.which
+    return curve, _curve(curve, told.device)
+
+
+def _where(case: Case) -> str:
+    return case.device if case.device == "cuda" else f"cpu{case.threads}"
+
+
+_MEASURED: Mapping[str, Callable[[argparse.Namespace, Case], Found]] = {
+    "versus": _versus,
+    "real": _real,
+    "ledger": _ledger,
+    "limits": _limits,
+    "curve": _of_curve,
+    "memory": _memory,
+    "on_paper": _on_paper,
+}
+
+
+def _curve(curve: str, device: str) -> dict[str, Any]:
     from benchmarks.step.curves import CURVES, point  # noqa: PLC0415
 
     forms = list(Divergence) if curve == "vocabulary" else [Divergence.FULL_VOCABULARY]
@@ -123,12 +166,24 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    choices = ("versus", "ledger", "limits", "curve", "sizes", "plots", "memory", "on_paper")
+    choices = (
+        "versus",
+        "real",
+        "ledger",
+        "limits",
+        "curve",
+        "sizes",
+        "plots",
+        "memory",
+        "on_paper",
+    )
     parser.add_argument("what", choices=choices)
     parser.add_argument("which", nargs="*", help="the curve of `curve`, or sizes of `sizes`")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=10, help="of each side that count")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--responses", type=int, choices=(1, 8), default=8, help="to each prompt")
     parser.add_argument("--trl-rows", type=int, help="rollouts a microbatch of TRL's")
     told = parser.parse_args()
     named = {"curve": [*NAMES], "sizes": [*SIZES], "on_paper": [*PRESETS]}.get(told.what, [])

@@ -18,6 +18,8 @@ from tasks.model.settings import ScratchSettings
 from tasks.rollout.environment import Grade, Message, Prompt, Turn
 from tasks.sft.scratch import make_model, make_tokenizer
 
+_FEW = 64
+"""Number of prompts of a given length: making them takes a while."""
 NEVER = -1
 """The id of an end token that no model can draw."""
 
@@ -35,6 +37,9 @@ class Case:
     vocabulary_size: int = 384
     rollouts: int = 256
     new_tokens: int = 24
+    prompt_tokens: int = 0
+    """Length of each prompt as the model reads it; 0 for short sums of unequal length."""
+    responses_per_prompt: int = 1
     num_teachers: int = 1
     threads: int = 1
     device: str = "cpu"
@@ -83,8 +88,10 @@ class Scene:
         self.case = case
         torch.set_num_threads(case.threads)
         draw = random.Random(case.seed)
-        count = max(1024, case.rollouts)
+        count = _FEW if case.prompt_tokens else max(1024, case.rollouts)
         self.texts = [f"{_number(draw)}+{_number(draw)}=" for _ in range(count)]
+        if case.prompt_tokens:
+            self.texts = [self._lengthened(text, draw) for text in self.texts]
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -95,6 +102,16 @@ class Scene:
     def chat(self) -> ChatTokens:
         """Messages to tokens."""
         return ChatTokens(self.tokenizer)
+
+    def _lengthened(self, text: str, draw: random.Random) -> str:
+        """Return the text with further digits, so that its prompt has ``prompt_tokens`` tokens."""
+
+        def length() -> int:
+            return len(self.chat.prompt([{"role": "user", "content": text}]))
+
+        while length() < self.case.prompt_tokens:
+            text += str(draw.randrange(10))
+        return text
 
     def model(self, seed: int) -> PreTrainedModel:
         """Return a model of the case's size with weights drawn from ``seed``."""
@@ -107,7 +124,7 @@ class Scene:
             num_key_value_heads=case.num_key_value_heads,
             head_size=case.head_size,
             feed_forward_size=case.feed_forward_size,
-            max_positions=case.new_tokens + 128,
+            max_positions=case.new_tokens + max(128, case.prompt_tokens),
             weight_deviation=0.06 if case.hidden_size <= 256 else 0.02,
         )
         with torch.device(case.device):  # drawn there: a processor takes minutes for a billion

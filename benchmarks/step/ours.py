@@ -145,11 +145,9 @@ def _mixture(scene: Scene, student: PreTrainedModel) -> Mixture:
     sampler = TransformersSampler(student, NEVER, scene.chat.pad_id, sampling)
     environments = {domain: LocalEnvironment(Graded()) for domain in case.domains}
     player = Player(environments, sampler, scene.chat, sampling)
-    shares = [
-        DomainShare(domain, scene.prompts(domain), case.rollouts // case.num_teachers)
-        for domain in case.domains
-    ]
-    return Mixture(player, shares, 1, case.seed)
+    prompts = case.rollouts // case.num_teachers // case.responses_per_prompt
+    shares = [DomainShare(domain, scene.prompts(domain), prompts) for domain in case.domains]
+    return Mixture(player, shares, case.responses_per_prompt, case.seed)
 
 
 def _resident(scene: Scene, phases: Phases) -> ResidentTeachers:

@@ -113,10 +113,13 @@ def _trainer(scene: Scene, rows: int, steps: int, folder: str) -> DistillationTr
         dataloader_pin_memory=not on_cpu,
         save_strategy="no",
         report_to="none",
+        shuffle_dataset=case.responses_per_prompt == 1,
         disable_tqdm=True,
         seed=case.seed,
     )
-    prompts = [{"prompt": [{"role": "user", "content": text}]} for text in scene.texts]
+    # Neighbors share a prompt where ours do.
+    texts = [text for text in scene.texts for _ in range(case.responses_per_prompt)]
+    prompts = [{"prompt": [{"role": "user", "content": text}]} for text in texts]
     student, teacher = scene.student(), scene.teacher().eval().requires_grad_(requires_grad=False)
     trainer = DistillationTrainer(
         model=student,

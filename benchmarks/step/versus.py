@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.common.statistics import spread
@@ -14,10 +15,10 @@ WARM_UP, WARM_UP_ON_GPU = 2, 1
 """Steps of each side that are not counted."""
 
 
-def against_trl(case: Case, rows: int, steps: int) -> dict[str, Any]:
+def against_trl(case: Case, rows: int, steps: int, ledger: Path | None = None) -> dict[str, Any]:
     """Return times of both sides by phase, their ratio, and that their losses are equal."""
     scene = Scene(case)
-    ours = Ours(scene)
+    ours = Ours(scene, ledger=ledger)
     with tempfile.TemporaryDirectory() as folder:
         warm_up = WARM_UP if case.device == "cpu" else WARM_UP_ON_GPU
         trl = Trl(scene, rows, warm_up + steps, folder)
