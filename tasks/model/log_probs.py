@@ -15,7 +15,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import body_of, vocabulary_size
 from tasks.model.images import Pixels, embedded
-from tasks.model.kernels.shared_prefixes import Run, shared_runs, tokens_read
+from tasks.model.kernels.shared_prefixes import PrefixRun, shared_runs, tokens_read
 from tasks.model.kernels.unread_tokens import last_mlp_only_at, packed_hidden, packing_of
 
 # cuDNN's attention makes a plan for each new shape of a batch, and hardly two batches of rollouts
@@ -34,7 +34,7 @@ class TokenBatch:
     """The sequence of each chosen token."""
     columns_N: Tensor
     """The column of each chosen token; the logits that predict it are one column to the left."""
-    runs: tuple[Run, ...] = ()
+    runs: tuple[PrefixRun, ...] = ()
     """Neighboring sequences that begin alike, before the first token that predicts a chosen one; ()
     where no token is shared."""
     pixels_B: Pixels = ()

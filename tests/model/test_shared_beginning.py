@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3
 
 from tasks.model.architecture import checkpointed
 from tasks.model.kernels import unread_tokens
-from tasks.model.kernels.shared_prefixes import Packing, Run, shared_runs
+from tasks.model.kernels.shared_prefixes import Packing, PrefixRun, shared_runs
 from tasks.model.kernels.unread_tokens import packing_of
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 from tests.support.hidden_states import SMALL, gradients, plain_hidden
@@ -41,9 +41,11 @@ def tokens_read(model):
 
 
 def test_the_common_beginning_of_rows_is_three_tokens():
-    assert BATCH.runs == (Run(3, 3),)
+    assert BATCH.runs == (PrefixRun(3, 3),)
     assert BATCH.to(torch.device("cpu")).runs == BATCH.runs
-    assert pad_right(ROWS, [[False] * len(row) for row in ROWS], pad_id=0).runs == (Run(3, 4),)
+    assert pad_right(ROWS, [[False] * len(row) for row in ROWS], pad_id=0).runs == (
+        PrefixRun(3, 4),
+    )
     early = [[False, True, *flags[2:]] for flags in CHOSEN]
     assert pad_right(ROWS, early, pad_id=0).runs == ()
 
@@ -56,9 +58,9 @@ RESPONSES = [[False] * 4 + [True] * (len(row) - 4) for row in GROUPS]
 def test_responses_to_a_prompt_form_a_run_of_their_own():
     # Each row shares up to 3 tokens: the fourth predicts a chosen one. Two runs save 1 x 3 and
     # 2 x 3 tokens; one run of all would save 4 x 2.
-    assert pad_right(GROUPS, RESPONSES, pad_id=0).runs == (Run(2, 3), Run(3, 3))
+    assert pad_right(GROUPS, RESPONSES, pad_id=0).runs == (PrefixRun(2, 3), PrefixRun(3, 3))
     # A group of two in front of one alone: 1 x 3 apart, 2 x 2 together.
-    assert pad_right(GROUPS[:3], RESPONSES[:3], pad_id=0).runs == (Run(3, 2),)
+    assert pad_right(GROUPS[:3], RESPONSES[:3], pad_id=0).runs == (PrefixRun(3, 2),)
 
 
 def test_runs_are_those_that_save_the_most_tokens():
@@ -156,19 +158,19 @@ def test_a_model_that_cannot_be_packed_is_read_whole(monkeypatch):
     ("rows", "columns", "shared", "packed"),
     [
         (10, 20, 1, None),  # 9 of 200 tokens saved: less than a twentieth
-        (10, 20, 2, (Run(10, 2),)),  # 18 of 200
+        (10, 20, 2, (PrefixRun(10, 2),)),  # 18 of 200
         (1, 20, 20, None),  # a row alone shares nothing
-        (4, 5, 5, (Run(4, 4),)),  # equal rows keep a token of their own
+        (4, 5, 5, (PrefixRun(4, 4),)),  # equal rows keep a token of their own
     ],
 )
 def test_packing_is_worth_it_from_a_twentieth_of_all_tokens(rows, columns, shared, packed):
     ids = torch.ones(rows, columns, dtype=torch.long)
-    found = packing_of(tiny_model(), ids, [Run(rows, shared)])
+    found = packing_of(tiny_model(), ids, [PrefixRun(rows, shared)])
     assert (found and found.runs) == packed
 
 
 def test_a_packed_row_by_hand():
-    packing = Packing([Run(2, 2)], 5)
+    packing = Packing([PrefixRun(2, 2)], 5)
     ids_1T, positions_1T = packing.pack(torch.tensor([[1, 2, 3, 4, 5], [1, 2, 6, 7, 0]]))
     assert ids_1T.tolist() == [[1, 2, 3, 4, 5, 6, 7, 0]]
     assert positions_1T.tolist() == [[0, 1, 2, 3, 4, 2, 3, 4]]
@@ -180,7 +182,7 @@ def test_a_packed_row_by_hand():
 
 
 def test_a_packed_row_of_two_runs_by_hand():
-    packing = Packing([Run(1, 0), Run(2, 2)], 3)
+    packing = Packing([PrefixRun(1, 0), PrefixRun(2, 2)], 3)
     ids_1T, positions_1T = packing.pack(torch.tensor([[1, 2, 3], [4, 5, 6], [4, 5, 7]]))
     assert ids_1T.tolist() == [[1, 2, 3, 4, 5, 6, 7]]
     assert positions_1T.tolist() == [[0, 1, 2, 0, 1, 2, 2]]

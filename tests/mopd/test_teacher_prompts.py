@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tasks.model.kernels.shared_prefixes import Run
+from tasks.model.kernels.shared_prefixes import PrefixRun
 from tasks.mopd.objective import Distillation
 from tasks.mopd.round_models import INITIAL_STUDENT, precursor_name
 from tasks.mopd.routing import Route, Routing
@@ -74,7 +74,7 @@ def test_the_teacher_reads_its_prompt_and_the_same_responses():
     assert torch.equal(batch.teacher_tokens.tokens_N, batch.tokens.tokens_N)
     assert torch.equal(batch.teacher_tokens.rows_N, batch.tokens.rows_N)
     # All rows begin alike, up to before the last token of the prompt, which predicts the first.
-    assert batch.teacher_tokens.runs == (Run(2, len(ids(READ)) - 1),)
+    assert batch.teacher_tokens.runs == (PrefixRun(2, len(ids(READ)) - 1),)
 
 
 @pytest.mark.parametrize("counts", [(4,), (3, 6, 6), (2, 5, 9, 9)])

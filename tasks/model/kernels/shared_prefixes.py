@@ -21,7 +21,7 @@ LEAST_SAVED = 0.05
 
 
 @dataclass(frozen=True)
-class Run:
+class PrefixRun:
     """Neighboring sequences that begin with the same tokens."""
 
     num_rows: int
@@ -38,7 +38,7 @@ class Run:
         return self.num_rows * length - self.num_saved
 
 
-def shared_runs(ids_BS: Tensor, limits_B: Sequence[int]) -> tuple[Run, ...]:
+def shared_runs(ids_BS: Tensor, limits_B: Sequence[int]) -> tuple[PrefixRun, ...]:
     """Cut sequences into the runs that save the most tokens; () if nothing is saved.
 
     Args:
@@ -66,12 +66,12 @@ def shared_runs(ids_BS: Tensor, limits_B: Sequence[int]) -> tuple[Run, ...]:
         begin = int(first[end])
         alone = end - begin == 1
         together = limits[end - 1 : end].tolist() + joined[begin : end - 1].tolist()
-        runs.append(Run(end - begin, 0 if alone else min(together)))
+        runs.append(PrefixRun(end - begin, 0 if alone else min(together)))
         end = begin
     return tuple(reversed(runs))
 
 
-def tokens_read(num_rows: int, length: int, runs: Sequence[Run]) -> int:
+def tokens_read(num_rows: int, length: int, runs: Sequence[PrefixRun]) -> int:
     """Return how many tokens a model reads of a batch: all, or packed where that pays."""
     saved = sum(run.num_saved for run in runs)
     total = num_rows * length
@@ -81,9 +81,9 @@ def tokens_read(num_rows: int, length: int, runs: Sequence[Run]) -> int:
 class Packing:
     """Layout of B sequences in one packed row."""
 
-    def __init__(self, runs: Sequence[Run], length: int) -> None:
+    def __init__(self, runs: Sequence[PrefixRun], length: int) -> None:
         """Lay out sequences of ``length`` tokens; each run keeps a token of each sequence's own."""
-        self.runs = tuple(Run(run.num_rows, min(run.num_shared, length - 1)) for run in runs)
+        self.runs = tuple(PrefixRun(run.num_rows, min(run.num_shared, length - 1)) for run in runs)
         self.length = length
         self._sizes = [run.num_tokens(length) for run in self.runs]
         self.asked = 0

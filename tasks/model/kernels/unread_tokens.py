@@ -26,7 +26,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tasks.model.architecture import attends_to_all, body_of, marked_layers, replaced_inside
-from tasks.model.kernels.shared_prefixes import Packing, Run, tokens_read
+from tasks.model.kernels.shared_prefixes import Packing, PrefixRun, tokens_read
 
 _CLOSE_IN_BF16 = 0.08
 """Share of the largest hidden number by which rounding may move any (``log_probs``)."""
@@ -42,7 +42,7 @@ _PACKING: ContextVar[Packing] = ContextVar("packing")
 _KNOWN: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
-def packing_of(model: PreTrainedModel, ids_BS: Tensor, runs: Sequence[Run]) -> Packing | None:
+def packing_of(model: PreTrainedModel, ids_BS: Tensor, runs: Sequence[PrefixRun]) -> Packing | None:
     """Return the packing of a batch; None if it does not pay or the model cannot be packed.
 
     Args:
@@ -84,7 +84,7 @@ def _can_be_packed(model: PreTrainedModel) -> bool:
 def _is_the_same(model: PreTrainedModel) -> bool:
     ids_BS = torch.tensor([[1, 2, 3, 4], [1, 2, 4, 3]], device=model.device)
     ids_BS %= model.config.get_text_config(decoder=True).vocab_size
-    packing = Packing([Run(2, 2)], 4)
+    packing = Packing([PrefixRun(2, 2)], 4)
     plain_BSH = body_of(model)(input_ids=ids_BS, use_cache=False).last_hidden_state
     try:
         packed_TH = packed_hidden(model, ids_BS, packing)[0]
