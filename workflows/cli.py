@@ -1,6 +1,8 @@
 """The command ``provost``. Only click is imported before a command is known."""
 
+import atexit
 import importlib
+import shutil
 import sys
 from collections.abc import Mapping
 
@@ -62,6 +64,16 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
+def _remove_flyte_folders() -> None:
+    """Remove the two temporary folders that importing flytekit makes and leaves behind."""
+    if "flytekit" in sys.modules:
+        from flytekit.configuration import Config
+        from flytekit.core.data_persistence import flyte_tmp_dir
+
+        for folder in (flyte_tmp_dir, Config().local_sandbox_path):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports one when it is run."""
 
@@ -83,6 +95,7 @@ class LazyGroup(click.Group):
 
         sys.excepthook = show_trace
         collect_rarely()
+        atexit.register(_remove_flyte_folders)
         try:
             return super().invoke(ctx)
         except click.UsageError:

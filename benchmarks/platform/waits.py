@@ -91,6 +91,10 @@ class Waits:
         first = self._command(*command, "--full")
         return {"full_seconds": first, **self._repeated([command] * REPEATS)}
 
+    def help(self) -> Row:
+        """Time ``provost --help``."""
+        return self._repeated([("--help",)] * REPEATS)
+
     def teacher_list(self) -> Row:
         """Time ``teacher list``."""
         return self._repeated([("teacher", "list")] * REPEATS)
@@ -161,6 +165,7 @@ PARTS: Mapping[str, Callable[[Waits], Row]] = {
     "gate": Waits.gate,
     "verify": Waits.verify,
     "teacher_list": Waits.teacher_list,
+    "help": Waits.help,
     "unreachable_s3": Waits.unreachable_s3,
     "unreachable_mlflow": Waits.unreachable_mlflow,
     "test": Waits.test,

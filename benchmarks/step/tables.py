@@ -123,6 +123,7 @@ WAITS = {
     "gate": ("`provost gate` of four teachers", "", "10 s"),
     "verify": ("`provost lineage verify`, nothing changed", "", "2 s"),
     "teacher_list": ("`provost teacher list`", "", ""),
+    "help": ("`provost --help`", "", "0.3 s"),
     "unreachable_s3": ("an S3 server that says nothing", "510 s", "20 s"),
     "unreachable_mlflow": ("an MLflow server that says nothing", "510 s", "20 s"),
     "test": ("`make test`", "", "180 s"),
