@@ -63,6 +63,38 @@ def test_two_ranks_with_two_servers_learn_what_one_process_does(servers, tmp_pat
         assert float((ours[name] - weight).norm()) <= 1e-3 * float(weight.norm()), name
 
 
+def test_two_ranks_send_two_servers_the_adapter_alone(servers, tmp_path):
+    stand_ins, urls = servers
+    for one in stand_ins:
+        one.lora_rank = 2
+    loop = {"adapter": {"rank": 2, "alpha": 4}}
+    ranks, ours = play(tmp_path / "ranks", 2, urls, loop=loop)
+    held = []
+    for one in stand_ins:
+        assert len(one.bodies("/collective_rpc")) == 1  # the weights below the adapter, once
+        used = {body["model"] for body in one.bodies("/v1/completions")}
+        assert len(used) == 3  # an adapter of its own at every update
+        assert NAME not in used
+        held.append([*one.adapters])
+    assert held[0] == held[1]
+    alone, theirs = play(tmp_path / "alone", 0, urls[:1], loop=loop)
+    for found, expected in zip(itertools.chain(*ranks), itertools.chain(*alone), strict=True):
+        assert found["ids"] == expected["ids"]
+    for name, weight in theirs.items():
+        assert float((ours[name] - weight).norm()) <= 1e-3 * float(weight.norm()), name
+
+
+def test_a_server_that_takes_no_adapter_of_the_rank_ends_all_ranks(servers, tmp_path):
+    stand_ins, urls = servers
+    for one, largest in zip(stand_ins, (2, 1), strict=True):
+        one.lora_rank = largest
+    loop = {"adapter": {"rank": 2, "alpha": 4}}
+    with pytest.raises(AssertionError, match="max_lora_rank 1") as caught:
+        play(tmp_path / "ranks", 2, urls, loop=loop)
+    assert "on rank 1: " in str(caught.value)
+    assert not stand_ins[0].bodies("/collective_rpc")
+
+
 def test_a_server_of_no_use_ends_all_ranks_with_a_message(servers, tmp_path):
     stand_ins, urls = servers
     stand_ins[1].spoil = lambda answer: answer["choices"].clear()

@@ -21,11 +21,13 @@ from tests.support.pool_teachers import saved
 from tests.support.refused import raised, refused
 from tests.support.tiny_models import tiny_model
 
+_WHOLE = "model.safetensors"
+
 
 @pytest.mark.parametrize("family", ["qwen3-tied", "qwen3-moe", "glm4-moe", "gpt2"])
 def test_parts_are_files_of_a_checkpoint(tmp_path, family):
     model = load_model(saved(zoo.tiny(family), tmp_path / "saved"))
-    weight_files._write_parts(model, tmp_path / "parts")
+    weight_files._write_parts(model, tmp_path / "parts", merged=True)
     names = [
         name for file in (tmp_path / "parts").glob("*.safetensors") for name in load_file(file)
     ]
@@ -38,17 +40,21 @@ def test_parts_are_files_of_a_checkpoint(tmp_path, family):
             assert torch.equal(tensor, whole.get(name, model.lm_head.weight))
 
 
-def test_an_adapter_is_merged_into_the_parts(tmp_path):
+@pytest.mark.parametrize("merged", [True, False])
+def test_an_adapter_is_merged_into_the_parts_or_left_out(tmp_path, merged):
     model = tiny_model()
     add_adapter(model, AdapterSettings(rank=2, alpha=4.0))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.fill_(0.3)
-    weight_files._write_parts(model, tmp_path / "parts")
+    weight_files._write_parts(model, tmp_path / "parts", merged=merged)
     found = {}
     for file in (tmp_path / "parts").glob("*.safetensors"):
         found |= load_file(file)
-    expected = merged_weights(model)
+    alone = load_file(write_weights(model, tmp_path / "alone", merged=merged)[0] / _WHOLE)
+    expected = merged_weights(model) if merged else tiny_model().state_dict()
+    assert alone.keys() == expected.keys()
+    assert all(torch.equal(alone[name], tensor) for name, tensor in expected.items())
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor)

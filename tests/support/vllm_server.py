@@ -49,6 +49,8 @@ class VllmProcess:
     served_model: str = "policy"
     arguments: tuple[str, ...] = ()
     """Further arguments of ``vllm serve``."""
+    lora_rank: int = 0
+    """Rank of the adapters that may be loaded while it runs; 0 allows none."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     seconds: float = field(default=0.0, init=False)
     """How long the last start took."""
@@ -90,6 +92,7 @@ class VllmProcess:
             "PATH": f"{self.program.parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             **_OWN,
+            **({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if self.lora_rank else {}),
         }
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -134,7 +137,9 @@ class VllmProcess:
         _, verb, *given = entry_point()
         given[given.index("--port") + 1] = str(self.port)
         given[given.index("--served-model-name") + 1] = self.served_model
-        return [verb, str(self.model), *given, *_SMALL, *self.arguments]
+        adapters = ["--enable-lora", "--max-lora-rank", str(self.lora_rank)]
+        more = [*(adapters if self.lora_rank else []), *self.arguments]
+        return [verb, str(self.model), *given, *_SMALL, *more]
 
 
 def entry_point() -> list[str]:

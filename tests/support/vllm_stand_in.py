@@ -16,11 +16,16 @@ import torch
 from safetensors.torch import load_file
 
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
+from tasks.model.lora import LoraAdapter
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
 from tests.support.tiny_models import tiny_model
 
 NAME = "policy"
+
+
+class RefusalError(Exception):
+    """Status and answer of a request that is refused."""
 
 
 @dataclass
@@ -41,6 +46,11 @@ class StandIn:
     """Whether weights that are sent are loaded."""
     before_temperature: bool = False
     """Whether log-probabilities are those of temperature 1, as in vLLM's mode raw_logprobs."""
+    lora_rank: int | None = None
+    """Largest rank of adapters that it loads; with None it has no route for them."""
+    adapts: bool = True
+    """Whether adapters that it has loaded act."""
+    adapters: dict[str, LoraAdapter] = field(default_factory=dict)
     status: int = 200
     spoil: object = None
     """A function that changes the answer to a completion."""
@@ -60,8 +70,14 @@ class StandIn:
             "/reset_prefix_cache": lambda _: {"success": self.forgets},
             "/update_weight_version": self._set_version,
             "/weight_info": lambda _: {"weight_version": self.version},
+            **self._routes_of_adapters(),
         }.get(path)
-        return (404, {"detail": "Not Found"}) if route is None else (self.status, route(body))
+        if route is None:
+            return 404, {"detail": "Not Found"}
+        try:
+            return self.status, route(body)
+        except RefusalError as refusal:
+            return refusal.args
 
     def bodies(self, path: str) -> list[dict]:
         """Return what was sent to a route, in order."""
@@ -69,7 +85,32 @@ class StandIn:
 
     def _models(self, _: dict) -> dict:
         served = {"id": NAME, "object": "model", "max_model_len": self.longest}
-        return {"object": "list", "data": [served]}
+        adapters = [{"id": name, "object": "model", "parent": NAME} for name in self.adapters]
+        return {"object": "list", "data": [served, *adapters]}
+
+    def _routes_of_adapters(self) -> dict:
+        if self.lora_rank is None:
+            return {}
+        return {"/v1/load_lora_adapter": self._adapt, "/v1/unload_lora_adapter": self._unadapt}
+
+    def _adapt(self, body: dict) -> bytes:
+        name, path = body["lora_name"], body["lora_path"]
+        if not name or not path:
+            raise RefusalError(400, {"error": {"message": "Both must be provided."}})
+        if name in self.adapters:
+            raise RefusalError(400, {"error": {"message": "has already been loaded"}})
+        adapter = LoraAdapter(Path(path))
+        rank = adapter.settings.rank
+        if rank > self.lora_rank:
+            said = f"LoRA rank {rank} is greater than max_lora_rank {self.lora_rank}."
+            raise RefusalError(500, {"error": {"message": said}})
+        self.adapters[name] = adapter
+        return b"Success: LoRA adapter added successfully."
+
+    def _unadapt(self, body: dict) -> bytes:
+        if self.adapters.pop(body["lora_name"], None) is None:
+            raise RefusalError(404, {"error": {"message": "cannot be found"}})
+        return b"Success: LoRA adapter removed successfully."
 
     def _set_version(self, body: dict) -> dict:
         self.version = body["new_version"]
@@ -85,7 +126,9 @@ class StandIn:
 
     def _completion(self, body: dict) -> dict:
         time.sleep(self.delay)
-        with self.lock:
+        if body["model"] not in (NAME, *self.adapters):
+            raise RefusalError(404, {"error": {"message": f"{body['model']} does not exist."}})
+        with self.lock, self._adapted(body["model"]):
             ids, nats = self._sample(body)
         ended = ids[-1] in body["stop_token_ids"]
         choice = {
@@ -107,6 +150,17 @@ class StandIn:
         if self.spoil is not None:
             self.spoil(answer)
         return answer
+
+    @contextmanager
+    def _adapted(self, name: str):
+        """Let the adapter of a name act within the context."""
+        adapter = self.adapters.get(name) if self.adapts else None
+        handles = adapter.apply_to(self.model, torch.device("cpu")) if adapter else []
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _sample(self, body: dict) -> tuple[list[int], list[float]]:
         generator = torch.Generator().manual_seed(body["seed"])

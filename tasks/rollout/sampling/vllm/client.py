@@ -40,7 +40,7 @@ class VllmClient:
         Raises:
             VllmError: without a usable answer in time.
         """
-        return self._ask("GET", path, None)
+        return self._read(f"GET {self._url}{path}", self._ask("GET", path, None))
 
     def post(self, path: str, body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Send a JSON object; return what the server answers, ``{}`` where it answers nothing.
@@ -48,9 +48,18 @@ class VllmClient:
         Raises:
             VllmError: without a usable answer in time.
         """
-        return self._ask("POST", path, json.dumps(body))
+        return self._read(f"POST {self._url}{path}", self._ask("POST", path, json.dumps(body)))
 
-    def _ask(self, method: str, path: str, body: str | None) -> dict[str, JsonValue]:
+    def tell(self, path: str, body: Mapping[str, JsonValue]) -> None:
+        """Send a JSON object to a route that answers in words.
+
+        Raises:
+            VllmError: if the server refuses, or does not answer in time.
+        """
+        self._ask("POST", path, json.dumps(body))
+
+    def _ask(self, method: str, path: str, body: str | None) -> str:
+        """Return the text that the server answers a request with."""
         until, wait = time.monotonic() + self._timeout, _FIRST_WAIT
         while True:
             why = f"connection refused at {self._url}"
@@ -65,7 +74,7 @@ class VllmClient:
                     f"log; an answer may take {self._timeout:g} s (vllm.timeout_seconds)",
                 ) from error
             if status not in _LATER:
-                return self._read(method, path, status, text)
+                return self._accepted(f"{method} {self._url}{path}", status, text)
             why = f"it says {status} {text[:_NUM_SHOWN]!r}" if text else why
             if time.monotonic() + wait > until:
                 raise VllmError(
@@ -88,16 +97,19 @@ class VllmClient:
         finally:
             connection.close()
 
-    def _read(self, method: str, path: str, status: int, text: str) -> dict[str, JsonValue]:
-        asked = f"{method} {self._url}{path}"
+    def _accepted(self, asked: str, status: int, text: str) -> str:
         if status == 404:
             raise VllmError(
                 "no-route",
-                f"{asked}: the server has no such route; it must be vLLM as locked in "
-                "images/rollout, and its control routes need VLLM_SERVER_DEV_MODE=1",
+                f"{asked}: the server has no such route or model; it must be vLLM as locked in "
+                f"images/rollout, and its control routes need VLLM_SERVER_DEV_MODE=1. It says "
+                f"{text[:_NUM_SHOWN]!r}",
             )
         if not 200 <= status < 300:
             raise VllmError("refused", f"{asked} was refused with {status}: {text[:_NUM_SHOWN]!r}")
+        return text
+
+    def _read(self, asked: str, text: str) -> dict[str, JsonValue]:
         try:
             answer = json.loads(text) if text.strip() else {}
         except json.JSONDecodeError as error:

@@ -116,14 +116,19 @@ class VllmSampler:
         self._sends = False
 
     def _turn(self, most: int, context: Sequence[int], seed: int) -> ModelTurn:
-        answer = self._client.post("/v1/completions", self._request(context, seed, most))
-        ids, nats = read_turn(answer, context, self._server.served_model, self._ends, most)
+        try:
+            answer = self._client.post("/v1/completions", self._request(context, seed, most))
+        except VllmError as error:
+            if error.code == "no-route":  # an adapter goes with the server that held it
+                self._weights.refuse_others()
+            raise
+        ids, nats = read_turn(answer, context, self._weights.served_model, self._ends, most)
         return ModelTurn(tuple(ids), tuple(nats), ended=ids[-1] in self._ends)
 
     def _request(self, context: Sequence[int], seed: int, most: int) -> dict[str, JsonValue]:
         """Return the request body: sample from the full distribution, without truncation."""
         return {
-            "model": self._server.served_model,
+            "model": self._weights.served_model,
             "prompt": list(context),
             "max_tokens": most,
             "temperature": self._settings.temperature,

@@ -8,7 +8,7 @@ system across several.
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,13 @@ from tasks.platform.ranks import exchange, exchange_json, num_ranks, rank
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def write_weights(model: PreTrainedModel, folder: Path) -> tuple[Path, str]:
+def write_weights(model: PreTrainedModel, folder: Path, *, merged: bool = True) -> tuple[Path, str]:
     """Write the weights as a folder that is named by their digest; return both. Collective.
+
+    Args:
+        model: The policy.
+        folder: Where the folder is made.
+        merged: Whether adapters are added to the weights, or left out.
 
     Raises:
         RefusedError: if the folder has too little room.
@@ -40,11 +45,11 @@ def write_weights(model: PreTrainedModel, folder: Path) -> tuple[Path, str]:
         shutil.rmtree(partial, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
     exchange("emptied")
-    _refuse_full(model, folder)
+    refuse_full(model.parameters(), precision_of(model), folder)
     if num_ranks() == 1:
-        model.save_pretrained(partial, state_dict=_with_head(model))
+        model.save_pretrained(partial, state_dict=_with_head(model, merged=merged))
     else:
-        _write_parts(model, partial)
+        _write_parts(model, partial, merged=merged)
     digest = hashlib.sha256()
     for of_file in _digests(partial):
         digest.update(of_file)
@@ -56,19 +61,21 @@ def write_weights(model: PreTrainedModel, folder: Path) -> tuple[Path, str]:
     return named, f"sha256:{digest.hexdigest()}"
 
 
-def fingerprint(model: PreTrainedModel) -> list[int]:
+def fingerprint(parameters: Iterable[Tensor]) -> list[int]:
     """Return a number for each parameter, or for this rank's part of it: the sum of its bits."""
     sums: list[Tensor] = []
-    for parameter in model.parameters():
+    for parameter in parameters:
         own = local(parameter.detach()).contiguous()
         sums.append(own.view(_BITS[own.element_size()]).sum(dtype=torch.int64))
     return torch.stack(sums).tolist()
 
 
-def _refuse_full(model: PreTrainedModel, folder: Path) -> None:
-    """Raise RefusedError on all ranks if the weights do not fit beside those that are there."""
-    precision = precision_of(model)
-    sizes = [(p.numel(), (precision or p.dtype).itemsize) for p in model.parameters()]
+def refuse_full(parameters: Iterable[Tensor], precision: torch.dtype | None, folder: Path) -> None:
+    """Raise RefusedError on all ranks if weights do not fit beside those that are there.
+
+    They are written in ``precision``, or each in its own with None.
+    """
+    sizes = [(p.numel(), (precision or p.dtype).itemsize) for p in parameters]
     needed = sum(number * size for number, size in sizes)
     free = [int(str(each)) for each in exchange_json(shutil.disk_usage(folder).free)]
     if needed > min(free):
@@ -80,7 +87,7 @@ def _refuse_full(model: PreTrainedModel, folder: Path) -> None:
         )
 
 
-def _write_parts(model: PreTrainedModel, partial: Path) -> None:
+def _write_parts(model: PreTrainedModel, partial: Path, *, merged: bool) -> None:
     """Write each part's weights to a file of its own, by one rank after the other. Collective."""
     if rank() == 0:
         partial.mkdir()
@@ -88,7 +95,7 @@ def _write_parts(model: PreTrainedModel, partial: Path) -> None:
     exchange("made")
     state = model.state_dict()
     for number, names in enumerate(weights_by_part(model).values()):
-        weights = _put_together(model, {name: state[name] for name in names})
+        weights = _put_together(model, {name: state[name] for name in names}, merged=merged)
         if number % num_ranks() == rank():
             named = revert_weight_conversion(model, weights)
             contiguous = {name: tensor.cpu().contiguous() for name, tensor in named.items()}
@@ -97,13 +104,14 @@ def _write_parts(model: PreTrainedModel, partial: Path) -> None:
 
 
 @torch.no_grad()
-def _put_together(model: PreTrainedModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a part's whole weights, adapters merged, named as in the bare model. Collective."""
-    weights = {
-        name.replace(".base_layer.", "."): whole(_computed(model, tensor))
-        for name, tensor in state.items()
-        if ".lora_" not in name
-    }
+def _put_together(
+    model: PreTrainedModel, state: Mapping[str, Tensor], *, merged: bool
+) -> dict[str, Tensor]:
+    """Return a part's whole weights, named as in the bare model. Collective."""
+    bare = _without_adapters(state)
+    weights = {name: whole(as_computed(model, tensor)) for name, tensor in bare.items()}
+    if not merged:
+        return weights
     for name in sorted(
         n for n in weights if f"{n.removesuffix('weight')}base_layer.weight" in state
     ):
@@ -114,7 +122,16 @@ def _put_together(model: PreTrainedModel, state: Mapping[str, Tensor]) -> dict[s
     return weights
 
 
-def _computed(model: PreTrainedModel, tensor: Tensor) -> Tensor:
+def _without_adapters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights that adapters are added to, named as in the bare model."""
+    return {
+        name.replace(".base_layer.", "."): tensor
+        for name, tensor in state.items()
+        if ".lora_" not in name
+    }
+
+
+def as_computed(model: PreTrainedModel, tensor: Tensor) -> Tensor:
     """Return a shard in the precision that the policy computes in; whole tensors have it."""
     precision = precision_of(model)
     is_cast = isinstance(tensor, DTensor) and precision is not None and tensor.is_floating_point()
@@ -132,14 +149,14 @@ def _whole_factors(module: Any) -> Iterator[None]:  # noqa: ANN401 - see above
         yield
 
 
-def _with_head(model: PreTrainedModel) -> dict[str, Tensor]:
+def _with_head(model: PreTrainedModel, *, merged: bool) -> dict[str, Tensor]:
     """Return the weights, the output head among them where it is the embeddings' tensor.
 
     A server on a CPU keeps a packed copy of the head, which it makes anew only from a tensor of
     the head's own name. Else it would answer with the head that it started with.
     """
-    has_adapters = any(".lora_" in name for name, _ in model.named_parameters())
-    state = merged_weights(model) if has_adapters else model.state_dict()
+    is_merged = merged and any(".lora_" in name for name, _ in model.named_parameters())
+    state = merged_weights(model) if is_merged else _without_adapters(model.state_dict())
     tied = getattr(model, "all_tied_weights_keys", {})
     return {name: tensor.clone() if name in tied else tensor for name, tensor in state.items()}
 

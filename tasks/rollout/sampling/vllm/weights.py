@@ -6,11 +6,15 @@ The one used here reads a folder of safetensors into the tensors that the server
 (``reload_weights``, through ``/collective_rpc``), so its graphs and allocations stay. The folder is
 in memory at best.
 
+A server that takes adapters gets the weights below a LoRA student once, and then its adapter at
+every update (``adapters``). Other servers get such a student merged, whole, at every update.
+
 A fingerprint says whether weights have changed since, the server says which version it holds, and a
 probe compares its log-probabilities with the trainer's. Of several ranks the first ones lead a
 server each: they send it the weights. What fails on one rank is raised on all of them.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +22,26 @@ from pathlib import Path
 from pydantic import JsonValue
 from transformers import PreTrainedModel
 
-from tasks.platform.ranks import exchange, exchange_json, rank
+from tasks.platform.progress import report
+from tasks.platform.ranks import exchange, exchange_json, rank, sum_over_ranks
+from tasks.rollout.sampling.vllm.adapters import (
+    ServedAdapters,
+    adapter_rank,
+    factors,
+    frozen,
+    refuse_other_names,
+    write_adapter,
+)
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tasks.rollout.sampling.vllm.weight_files import fingerprint, write_weights
 from tasks.rollout.settings import VllmServer
+
+_WAYS = {
+    True: "vLLM gets the student's adapter at every update, and the weights below it once",
+    False: "vLLM gets all weights at every update, with the student's adapter merged into them: "
+    "start every server with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, --enable-lora and "
+    "--max-lora-rank to send the adapter alone",
+}
 
 
 class ServedWeights:
@@ -32,11 +52,17 @@ class ServedWeights:
 
         ``server`` names all servers of the run, and ``client`` reaches this rank's.
         """
-        self._client, self._model = client, model
+        self._client, self._server, self._model = client, server, model
         self._leads = rank() < len(server.urls)
         self._folder = Path(server.weights_folder)
         self._fingerprint: list[int] = []
         self._digest = ""
+        self._adapters = ServedAdapters(client, server.served_model)
+        self._takes_adapters: bool | None = None
+        self._base: list[int] = []
+        self._base_digest = ""
+        self.served_model = server.served_model
+        """Name under which the server offers the policy: an adapter has one of its own."""
 
     def bring_up_to_date(self) -> bool:
         """Send the weights if they changed since the last time; return whether they did.
@@ -44,15 +70,16 @@ class ServedWeights:
         Collective if several ranks train the policy.
 
         Raises:
+            RefusedError: if the weights have too little room on their way, or the server could not
+                find the adapted modules.
             VllmError: if a server does not take them, or holds others than were sent.
         """
-        now = fingerprint(self._model)
+        now = fingerprint(self._model.parameters())
         if not any(exchange_json(now != self._fingerprint)):
             together(self.refuse_others)
             return False
-        sent, digest = write_weights(self._model, self._folder)
-        together(lambda: self._send(sent, digest) if self._leads else None)
-        self._fingerprint, self._digest = now, digest
+        sent = self._send_adapter() if self._sends_adapter() else self._send_whole()
+        self._fingerprint = now
         together(self.refuse_others)
         if rank() == 0:
             for other in self._folder.iterdir():
@@ -60,33 +87,6 @@ class ServedWeights:
                     shutil.rmtree(other)
         exchange("sent")
         return True
-
-    def _send(self, sent: Path, digest: str) -> None:
-        # A load that fails halfway leaves weights that belong to no version.
-        self._name_version(f"loading {digest}")
-        self._load(sent)
-        # What is cached of contexts was computed with the weights before.
-        if self._client.post("/reset_prefix_cache", {}).get("success") is not True:
-            raise VllmError(
-                "shared-server",
-                "the server could not clear its prefix cache, so it is serving another run's "
-                "requests: give each run its own server",
-            )
-        self._name_version(digest)
-
-    def _name_version(self, version: str) -> None:
-        self._client.post("/update_weight_version", {"new_version": version})
-
-    def _load(self, folder: Path) -> None:
-        kwargs: dict[str, JsonValue] = {"weights_path": str(folder)}
-        try:
-            self._client.post("/collective_rpc", {"method": "reload_weights", "kwargs": kwargs})
-        except VllmError as error:
-            raise VllmError(
-                "weights-not-loaded",
-                f"the server did not load the weights, and is of no use until it is started again: "
-                f"start it with this run's model, for another has other shapes ({error})",
-            ) from error
 
     def refuse_others(self) -> None:
         """Ask the server which weights it holds.
@@ -102,6 +102,84 @@ class ServedWeights:
                 "restarted, or another run sent its own. Use one server per run, and start this "
                 "run again from its last state",
             )
+
+    def _send_whole(self) -> Path:
+        """Send all weights, with adapters merged; return their folder. Collective."""
+        sent, self._digest = write_weights(self._model, self._folder)
+        self._put(self._digest, lambda: self._load(sent))
+        self.served_model = self._server.served_model
+        return sent
+
+    def _send_adapter(self) -> Path:
+        """Send the adapter, after the weights below it if they changed; return its folder.
+
+        Collective.
+        """
+        sent, digest = write_adapter(self._model, self._folder)
+        lora_rank = adapter_rank(self._model)
+
+        def adapt() -> None:
+            self._adapters.replace(sent, digest, lora_rank)
+
+        loads: list[Callable[[], None]] = [adapt]
+        now = fingerprint(frozen(self._model))
+        if any(exchange_json(now != self._base)):
+            # An adapter that does not fit is refused before the base is written.
+            together(lambda: adapt() if self._leads else None)
+            base, self._base_digest = write_weights(self._model, self._folder, merged=False)
+            refuse_other_names(self._model, base)
+            loads.insert(0, lambda: self._load(base))
+            self._base = now
+        version = hashlib.sha256(f"{self._base_digest} {digest}".encode()).hexdigest()
+        self._digest = f"sha256:{version}"
+        self._put(self._digest, *loads)
+        self.served_model = self._adapters.name(digest)
+        return sent
+
+    def _sends_adapter(self) -> bool:
+        """Return whether the policy has an adapter, and all servers take it. Collective."""
+        if not factors(self._model):
+            return False
+        if self._takes_adapters is None:
+            taking: list[bool] = []
+            together(lambda: taking.append(self._adapters.are_taken()) if self._leads else None)
+            count = sum_over_ranks({"taking": float(sum(taking))})["taking"]
+            self._takes_adapters = count == len(self._server.urls)
+            report("vllm", 0, 0, message=_WAYS[self._takes_adapters])
+        return self._takes_adapters
+
+    def _put(self, version: str, *loads: Callable[[], None]) -> None:
+        """Load what has been written into each server, and name its version. Collective."""
+
+        def put() -> None:
+            # A load that fails halfway leaves weights that belong to no version.
+            self._name_version(f"loading {version}")
+            for load in loads:
+                load()
+            # What is cached of contexts was computed with the weights before.
+            if self._client.post("/reset_prefix_cache", {}).get("success") is not True:
+                raise VllmError(
+                    "shared-server",
+                    "the server could not clear its prefix cache, so it is serving another run's "
+                    "requests: give each run its own server",
+                )
+            self._name_version(version)
+
+        together(lambda: put() if self._leads else None)
+
+    def _name_version(self, version: str) -> None:
+        self._client.post("/update_weight_version", {"new_version": version})
+
+    def _load(self, folder: Path) -> None:
+        kwargs: dict[str, JsonValue] = {"weights_path": str(folder)}
+        try:
+            self._client.post("/collective_rpc", {"method": "reload_weights", "kwargs": kwargs})
+        except VllmError as error:
+            raise VllmError(
+                "weights-not-loaded",
+                f"the server did not load the weights, and is of no use until it is started again: "
+                f"start it with this run's model, for another has other shapes ({error})",
+            ) from error
 
 
 def together(act: Callable[[], None]) -> None:
