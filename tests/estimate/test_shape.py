@@ -9,6 +9,7 @@ from tasks.estimate.shape import named_shape, shape_of, shape_of_folder
 from tasks.model.architecture import model_class
 from tasks.platform.resources import load_flavor
 from tests.support.estimates import LOAD, SHAPE
+from tests.support.project_files import ROOT
 from tests.support.refused import refused
 from tests.support.zoo import tiny
 
@@ -91,3 +92,13 @@ def test_a_question_takes_the_flavors_ranks_or_its_own():
     assert (own.work.num_ranks, own.work.ranks_per_node, own.work.on_gpu) == (16, 8, True)
     asked = fits_of(SHAPE, [SHAPE, SHAPE], load_flavor("h100"), LOAD, 4, [8, 64])
     assert [(fit.work.num_ranks, fit.work.domains) for fit in asked] == [(8, 2), (64, 2)]
+
+
+def test_the_hardware_guide_says_how_large_an_adapter_of_rank_16_is():
+    shapes = {size: named_shape(f"qwen3-{size.lower()}") for size in ("1.7B", "8B", "32B")}
+    first, *more = (
+        f"{16 * shape.adapted / shape.total:.1%} of Qwen3-{size}".replace("%", " %")
+        for size, shape in shapes.items()
+    )
+    said = f"{first.replace('of Q', 'of the weights of Q')}, {' and '.join(more)}"
+    assert said in (ROOT / "docs" / "guides" / "hardware.md").read_text()

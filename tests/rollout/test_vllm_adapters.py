@@ -109,6 +109,27 @@ def test_a_base_that_changed_is_sent_again(settings, stand_in):
     assert stand_in.model.base_model.norm.weight[3] == model.base_model.norm.weight[3]
 
 
+def test_a_server_that_was_restarted_between_updates_gets_the_base_again(settings, stand_in):
+    model = student()
+    sampler = VllmSampler(model, END, settings)
+    sampler.sample(CONTEXTS, noise())
+    stand_in.version, stand_in.adapters = None, {}
+    stand_in.model = tiny_model(seed=78)
+    fill(model, 0.4)
+    sampler.sample(CONTEXTS, noise())
+    assert len(stand_in.bodies("/collective_rpc")) == 2
+    torch.testing.assert_close(stand_in.model.state_dict(), tiny_model().state_dict())
+
+
+def test_a_base_that_was_not_loaded_is_sent_again(settings, stand_in):
+    sampler = VllmSampler(student(), END, settings)
+    stand_in.forgets = False
+    for count in (1, 2):
+        with raised(VllmError, "shared-server"):
+            sampler.sample(CONTEXTS, noise())
+        assert len(stand_in.bodies("/collective_rpc")) == count
+
+
 @pytest.mark.parametrize("lora_rank", [0, RANK - 1])
 def test_a_server_of_a_smaller_rank_is_refused_before_any_weights_are_sent(
     settings, stand_in, tmp_path, lora_rank

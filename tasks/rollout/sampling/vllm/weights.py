@@ -94,7 +94,7 @@ class ServedWeights:
         Raises:
             VllmError: if they are not those that were sent last.
         """
-        held = self._client.get("/weight_info").get("weight_version")
+        held = self._held()
         if held != self._digest:
             raise VllmError(
                 "other-weights",
@@ -105,13 +105,13 @@ class ServedWeights:
 
     def _send_whole(self) -> Path:
         """Send all weights, with adapters merged; return their folder. Collective."""
-        sent, self._digest = write_weights(self._model, self._folder)
-        self._put(self._digest, lambda: self._load(sent))
+        sent, digest = write_weights(self._model, self._folder)
+        self._put(digest, lambda: self._load(sent))
         self.served_model = self._server.served_model
         return sent
 
     def _send_adapter(self) -> Path:
-        """Send the adapter, after the weights below it if they changed; return its folder.
+        """Send the adapter, after the weights below it where they are needed; return its folder.
 
         Collective.
         """
@@ -122,19 +122,27 @@ class ServedWeights:
             self._adapters.replace(sent, digest, lora_rank)
 
         loads: list[Callable[[], None]] = [adapt]
-        now = fingerprint(frozen(self._model))
-        if any(exchange_json(now != self._base)):
+        base, base_digest = fingerprint(frozen(self._model)), self._base_digest
+        if self._needs_base(base):
             # An adapter that does not fit is refused before the base is written.
             together(lambda: adapt() if self._leads else None)
-            base, self._base_digest = write_weights(self._model, self._folder, merged=False)
-            refuse_other_names(self._model, base)
-            loads.insert(0, lambda: self._load(base))
-            self._base = now
-        version = hashlib.sha256(f"{self._base_digest} {digest}".encode()).hexdigest()
-        self._digest = f"sha256:{version}"
-        self._put(self._digest, *loads)
+            folder, base_digest = write_weights(self._model, self._folder, merged=False)
+            refuse_other_names(self._model, folder)
+            loads.insert(0, lambda: self._load(folder))
+        version = hashlib.sha256(f"{base_digest} {digest}".encode()).hexdigest()
+        self._put(f"sha256:{version}", *loads)
+        self._base, self._base_digest = base, base_digest
         self.served_model = self._adapters.name(digest)
         return sent
+
+    def _needs_base(self, base: list[int]) -> bool:
+        """Return whether any server lacks the weights below the adapter. Collective.
+
+        A server that was restarted meanwhile has those of its own folder.
+        """
+        lacking: list[bool] = []
+        together(lambda: lacking.append(self._leads and self._held() != self._digest))
+        return any(exchange_json([base != self._base, *lacking] != [False, False]))
 
     def _sends_adapter(self) -> bool:
         """Return whether the policy has an adapter, and all servers take it. Collective."""
@@ -166,6 +174,11 @@ class ServedWeights:
             self._name_version(version)
 
         together(lambda: put() if self._leads else None)
+        self._digest = version
+
+    def _held(self) -> JsonValue:
+        """Return the version of the weights that the server holds."""
+        return self._client.get("/weight_info").get("weight_version")
 
     def _name_version(self, version: str) -> None:
         self._client.post("/update_weight_version", {"new_version": version})
