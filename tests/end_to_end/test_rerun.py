@@ -127,7 +127,8 @@ def test_a_lost_checkpoint_is_made_again_with_the_same_digest(fork_point, teams_
     assert after.records == before.records
     assert after.entries == before.entries
     [again] = after.attestations - before.attestations
-    assert again.startswith(f"attestations/{release.precursor.record.removeprefix('sha256:')}/")
+    record = release.precursor.record.removeprefix("sha256:")
+    assert again.startswith(f"projects/local/attestations/{record}/")
     assert not Records(store).nondeterministic(release.precursor.record)
 
 
