@@ -36,7 +36,7 @@ def demo(of_a_domain: int = 2) -> dict[str, object]:
     """Audit some of the student's own answers, one at a time, in the home that is set."""
     runner = StepRunner()
     subject = find_subject(runner, STUDENT)
-    asked = _answers(runner, of_a_domain, subject.checkpoint)
+    asked = answers(runner, of_a_domain, subject.checkpoint)
     times = [_timed(partial(explain, runner, STUDENT, [item])) for item in asked]
     models = open_models(runner, subject)
 
@@ -79,7 +79,7 @@ def _stand_ins(
         "a rehearsal": rehearse_round(runner, STUDENT, [ABSENT]),
     }
     by_domain: dict[str, list[Behavior]] = {}
-    for item in _answers(runner, of_a_domain, retrained):
+    for item in answers(runner, of_a_domain, retrained):
         by_domain.setdefault(item.domain, []).append(item)
     found = {}
     for domain, items in by_domain.items():
@@ -102,7 +102,8 @@ def _distributions(runner: StepRunner, made: Artifact, items: Sequence[Behavior]
     return chosen_logits(policy.model, tokens).log_softmax(-1)
 
 
-def _answers(runner: StepRunner, count: int, student: Artifact) -> list[Behavior]:
+def answers(runner: StepRunner, count: int, student: Artifact) -> list[Behavior]:
+    """Return a student's own answers to ``count`` held-out prompts of each domain."""
     subject = find_subject(runner, STUDENT)
     assert subject.published is not None
     policy = load_policy(runner.store.tree(student.digest))

@@ -1,6 +1,8 @@
 """Tables of the project's own estimates, which rest on no measurement of these sizes."""
 
+from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.markdown import table
+from benchmarks.common.results import load
 from tasks.estimate.layouts import Change
 from tasks.estimate.question import fits_of
 from tasks.estimate.shape import named_shape
@@ -55,5 +57,24 @@ def ledger_sizes() -> str:
         (
             (name, *(terabytes(share * count, settings) for count in (7e9, 70e9)))
             for name, share, settings in options
+        ),
+    )
+
+
+def ledger_options() -> str:
+    """Return what each cheaper ledger loses of an audit."""
+    found = load(RESULTS / "ledger_options.json", {})
+    if not found:
+        return "*Not run yet.*\n"
+    return table(
+        ("option", "mean error", "largest error", "same teacher"),
+        (
+            (
+                name,
+                f"{row['mean_error']:.1e}",
+                f"{row['largest_error']:.1e}",
+                f"{100 * row['same_teacher']:.0f} %",
+            )
+            for name, row in found["figures"]["options"].items()
         ),
     )

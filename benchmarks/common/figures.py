@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.behaviors.pages import BEHAVIORS
 from benchmarks.common.circumstances import RESULTS
-from benchmarks.common.estimates import ledger_sizes, memory
+from benchmarks.common.estimates import ledger_options, ledger_sizes, memory
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
 from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table
@@ -166,6 +166,7 @@ def proof_merges() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
     "ledger_sizes": ledger_sizes,
+    "ledger_options": ledger_options,
     "faults": faults,
     "fuzz": fuzz,
     "new_domain": new_domain,
