@@ -11,7 +11,7 @@ from lineage.export.origin import invocation
 from lineage.export.subject import NOT_RECORDED, Subject
 
 STUDENT_TAGS = ["mopd", "on-policy-distillation", "distillation"]
-_NOT_DOMAINS = {"overall", "paired", "matrix", "responses", "settings"}
+_NOT_DOMAINS = {"overall", "paired", "matrix", "responses", "settings", "left_out"}
 _NOT_METHODS = {"normalized"}
 _MARKS = re.compile(r"([\\`*_\[\]<>|#])")
 
@@ -39,6 +39,12 @@ def domains_of(subject: Subject) -> dict[str, dict[str, dict[str, float]]]:
         }
         found[domain] = {name: each for name, each in intervals.items() if "mean" in each}
     return found
+
+
+def left_out_of(subject: Subject) -> dict[str, str]:
+    """Return why each control that is missing in the scorecard could not be made, by name."""
+    found = subject.scores.get("left_out")
+    return {name: str(why) for name, why in found.items()} if isinstance(found, dict) else {}
 
 
 def _front_matter(subject: Subject, license: License) -> str:
@@ -165,7 +171,11 @@ def _scores(subject: Subject) -> list[str]:
         "Mean score on held-out prompts with its 95 % interval and the number of prompts. "
         f"This model is the column `{own_method(subject)}`."
     )
-    return ["## Evaluation", _table(["domain", *methods], rows), note]
+    missing = [
+        f"Left out of the comparison is {_plain(name)}: {_plain(why)}."
+        for name, why in left_out_of(subject).items()
+    ]
+    return ["## Evaluation", _table(["domain", *methods], rows), note, *missing]
 
 
 def _interval(score: Mapping[str, float] | None) -> str:

@@ -125,6 +125,7 @@ class Cards:
             code=code_of(*made) if made else "No code is recorded.",
             base=self._base(manifest.fork_point.record),
             scores=metrics_of(self._store, scored[1]) if scored else [],
+            left_out=_left_out(scored[0]) if scored else {},
             link=self._link,
         )
 
@@ -160,6 +161,12 @@ def fetching(entry: Entry) -> str:
         "MLflow does not hold the weights. This writes them as a Hugging Face folder: "
         f"`provost {command} export {reference} FOLDER`"
     )
+
+
+def _left_out(scored: Derivation) -> dict[str, str]:
+    """Return the controls that a scorecard lacks, and why."""
+    found = scored.settings.get("left_out")
+    return {name: str(why) for name, why in found.items()} if isinstance(found, dict) else {}
 
 
 def _data_of(release: Release) -> dict[str, str]:

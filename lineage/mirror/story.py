@@ -148,6 +148,8 @@ class Facts:
     """Record of the base; "" without a base."""
     scores: Sequence[MetricRow]
     """Rows of the scorecard, named ``scorecard/METHOD/DOMAIN``."""
+    left_out: Mapping[str, str]
+    """Controls that the scorecard lacks, and why."""
     link: Link
 
 
@@ -160,7 +162,9 @@ def story_of_student(
     for share, teacher in zip(student.teachers, teachers, strict=True):
         told = f"weight {share.weight:g}, {share.tokens_routed} tokens routed"
         lines.append(f"- {linked(teacher.reference, teacher.address)}: {told}")
-    lines += ["", "**Scores**", "", *_score_lines(facts.scores), "", "**Data**", ""]
+    lines += ["", "**Scores**", "", *_score_lines(facts.scores)]
+    lines += [f"- left out {plain(name)}: {plain(why)}" for name, why in facts.left_out.items()]
+    lines += ["", "**Data**", ""]
     for teacher in teachers:
         lines.append(f"- {plain(teacher.release.domain)}: {_data(teacher.release, link)}")
     lines += ["", "**Made from**", "", *_start(facts, student.fork_point.record)]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from lineage.artifacts import Release, Student
 from lineage.errors import plain
-from lineage.export.card import domains_of, own_method
+from lineage.export.card import domains_of, left_out_of, own_method
 from lineage.export.subject import Subject, subject_of
 from lineage.frozen import Frozen
 from lineage.graph.graph import Lineage
@@ -53,6 +53,8 @@ class Summary(Frozen):
     verdict: str
     unit: str = "mean score on held-out prompts"
     scores: list[Score] = Field(default_factory=list)
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Controls that the scores are not compared with, and why each could not be made."""
     warnings: list[str] = Field(default_factory=list)
     report: str | None = None
     """Path or address of the report page; None without a page."""
@@ -91,6 +93,7 @@ def summary_of(store: Store, reference: str, seconds: float | None = None) -> Su
         verdict=", ".join([*(known.status(e) for e in entries[:1]), *_verdict(launch)])
         or ("made, not measured" if _lack(subject) else "made"),
         scores=list(_scores(subject)),
+        left_out=left_out_of(subject),
         warnings=[*_warnings(subject), *_lack(subject), *_findings(launch)],
         report=report_of(store, output, subject.record),
         weights=weights_of(store, subject),
@@ -225,12 +228,19 @@ def _lines_of(summary: Summary) -> Iterator[str]:
     yield f"{summary.name or summary.kind}: {summary.verdict}"
     for score in summary.scores:
         yield _score_line(score)
+    yield from left_out_lines(summary)
     for warning in summary.warnings:
         yield f"warning: {warning}"
     for name, place in (("report", summary.report), ("weights", summary.weights)):
         if place:
             yield f"{name}: {place}"
     yield f"digest: {summary.digest}"
+
+
+def left_out_lines(summary: Summary) -> Iterator[str]:
+    """Yield a line for each control that is missing beside the scores."""
+    for name, reason in summary.left_out.items():
+        yield f"left out {name.replace('_', ' ')}: {reason}"
 
 
 def _score_line(score: Score) -> str:

@@ -8,12 +8,13 @@ own rounds, and starts where they started.
 from collections.abc import Sequence
 from enum import StrEnum
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
 from tasks.contracts.inputs import documented
 from tasks.contracts.named import NamedArtifact
+from tasks.contracts.refusal import RefusedError
 
 
 class Control(StrEnum):
@@ -97,12 +98,30 @@ class ControlOrder(Frozen):
 
 
 class TrainedControl(Frozen):
-    """The student of a control that was trained."""
+    """The student of a control, or the reason of its data for which the control was left out."""
 
     control: Control
-    checkpoint: Artifact
+    checkpoint: Artifact | None
+    """The student; None if the control was left out."""
     seconds: float
-    """Processor seconds that it took."""
+    """Processor seconds that the student took; 0 without one."""
+    reason: str = ""
+    """Why the control was left out, as a sentence; "" if it was trained."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "TrainedControl":
+        if (self.checkpoint is None) != bool(self.reason):
+            raise RefusedError(
+                "trained-or-left-out",
+                f"{self.control.value} has {'no' if self.checkpoint is None else 'a'} checkpoint "
+                f"and the reason {self.reason!r}: give the one or the other",
+            )
+        return self
+
+
+def without(control: Control, reason: str) -> TrainedControl:
+    """Return a control that is left out."""
+    return TrainedControl(control=control, checkpoint=None, seconds=0.0, reason=reason)
 
 
 def compared_controls(
@@ -110,9 +129,20 @@ def compared_controls(
     off_policy: Sequence[TrainedControl],
     arms: Sequence[TrainedControl],
 ) -> dict[str, Artifact]:
-    """Return every control by name, but for SFT from which MOPD went on."""
+    """Return every control that was made, by name, but for SFT from which MOPD went on."""
     alone = [each for each in off_policy if each.control not in ARMS]
     return {
         **{each.name: each.artifact for each in merged},
-        **{each.control.value: each.checkpoint for each in (*alone, *arms)},
+        **{
+            each.control.value: each.checkpoint
+            for each in (*alone, *arms)
+            if each.checkpoint is not None
+        },
     }
+
+
+def controls_left_out(
+    off_policy: Sequence[TrainedControl], arms: Sequence[TrainedControl]
+) -> dict[str, str]:
+    """Return why each control was left out, by name: MOPD after SFT also for want of the SFT."""
+    return {each.control.value: each.reason for each in (*off_policy, *arms) if each.reason}

@@ -1,19 +1,30 @@
-"""Which controls are trained, in which order, and for how long."""
+"""Which controls are trained, in which order, and for how long.
+
+The student is paid for when its controls are trained. A control without data to learn from is
+therefore left out with its reason; whatever else fails still fails the consolidation.
+"""
 
 from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
-from tasks.contracts.controls import ARMS, OFF_POLICY, Control, TrainedControl
+from tasks.contracts.controls import ARMS, OFF_POLICY, Control, TrainedControl, without
 from tasks.contracts.handover import Plan
+from tasks.contracts.refusal import RefusedError
 from tasks.controls.arms import Arms
 from tasks.controls.budget import round_seconds, seconds_of
-from tasks.controls.off_policy import OffPolicy
+from tasks.controls.off_policy import NOTHING_LEFT, OffPolicy
 from tasks.controls.specs import ControlSpec
 from tasks.mopd.round_form import ConsolidationSpec
+from tasks.onpolicy.feature_checks import FeatureCheckError
 from tasks.platform.step_runner import StepRunner
 
 BEFORE = 0.5
 """Share of the time that SFT takes where MOPD follows."""
+ALIKE = (
+    "all rollouts of each group got the same grade, so the outcome had nothing to add: use harder "
+    "or easier prompts"
+)
+"""Why MOPD with the outcome was left out."""
 
 
 def plan_off_policy(
@@ -33,8 +44,12 @@ def plan_arms(
     spec: ConsolidationSpec,
     off_policy: Sequence[TrainedControl],
 ) -> list[ControlSpec]:
-    """Return the controls that learn on rollouts; one goes on from what SFT has made."""
-    wanted = spec.controls.chosen(ARMS)
+    """Return the controls that learn on rollouts; one goes on from what SFT has made.
+
+    Without that SFT it is left out too: MOPD from the start is the student itself.
+    """
+    missing = {each.control for each in off_policy if each.checkpoint is None}
+    wanted = [control for control in spec.controls.chosen(ARMS) if control not in missing]
     budget = round_seconds(runner, student, plan.student) if wanted else 0.0
     trained = {each.control: each for each in off_policy}
     planned = []
@@ -60,16 +75,30 @@ def _spec(control: Control, plan: Plan, spec: ConsolidationSpec, budget: float) 
 
 
 def train_off_policy(runner: StepRunner, spec: ControlSpec) -> TrainedControl:
-    """Return the student of SFT on the teachers' answers, found or made."""
+    """Return the student of SFT on the teachers' answers, found or made, or why it is left out."""
     arm = OffPolicy(runner, spec.plan, spec.order, spec.sampling, spec.seed)
-    checkpoint, seconds = arm.train(spec.budget, spec.control.value.replace("_", " "))
+    try:
+        checkpoint, seconds = arm.train(spec.budget, spec.control.value.replace("_", " "))
+    except RefusedError as error:
+        if error.code != NOTHING_LEFT:
+            raise
+        return without(spec.control, str(error))
     return TrainedControl(control=spec.control, checkpoint=checkpoint, seconds=seconds)
 
 
 def train_arm(runner: StepRunner, spec: ControlSpec) -> TrainedControl:
-    """Return the student of a control that learns on rollouts, found or made."""
+    """Return the student of a control that learns on rollouts, or why it is left out.
+
+    Grades that never differ within a group leave MOPD with the outcome nothing to add.
+    """
     arms = Arms(runner, spec.plan, spec.settings, spec.order, spec.seed, spec.budget, spec.before)
-    checkpoint = arms.train(spec.control)
+    try:
+        checkpoint = arms.train(spec.control)
+    except FeatureCheckError as error:
+        is_of_grades = (error.code, error.feature) == ("no-effect", "outcome")
+        if spec.control is not Control.MOPD_WITH_OUTCOME or not is_of_grades:
+            raise
+        return without(spec.control, ALIKE)
     return TrainedControl(
         control=spec.control, checkpoint=checkpoint, seconds=seconds_of(runner, checkpoint)
     )

@@ -14,7 +14,7 @@ from tasks.contracts.planned import refuse_mixed
 from tasks.evaluate.measure import Examiner, measure_all, read_measured
 from tasks.evaluate.scorecard import Scorecard, make_scorecard
 from tasks.evaluate.scores import FORK_POINT, STUDENT, Outcomes, PromptOutcome, ScorecardSettings
-from tasks.evaluate.settings import EvaluationSettings
+from tasks.evaluate.settings import CardSettings, EvaluationSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -42,8 +42,9 @@ def score_teacher(
         name, domain.environment, domain.evaluation, domain.settings.system_prompt
     )
     report(f"{name} evaluate", 2, 2)
+    card = CardSettings(sampling=settings.sampling, seed=settings.seed)
     return _card(
-        runner, {FORK_POINT: {name: before}}, {name: {name: after}}, settings, domain.settings.owner
+        runner, {FORK_POINT: {name: before}}, {name: {name: after}}, card, domain.settings.owner
     )
 
 
@@ -53,17 +54,20 @@ def score_consolidation(
     student: Artifact,
     controls: Mapping[str, Artifact],
     settings: EvaluationSettings,
+    left_out: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Return the scorecard of a consolidation: fork point, teachers, student and controls.
 
     Every teacher is measured on every domain, so that the card shows its effect on the others.
+    ``left_out`` says by name why further controls could not be made.
 
     Raises:
         LineageError: for a plan that differs from the stored plan.
     """
     refuse_mixed(runner, plan)
     methods, teachers = measurements_of(runner, plan, student, controls, settings)
-    return _card(runner, methods, teachers, settings, "consolidation", plan.made_for)
+    card = CardSettings(sampling=settings.sampling, seed=settings.seed, left_out=left_out or {})
+    return _card(runner, methods, teachers, card, "consolidation", plan.made_for)
 
 
 def measurements_of(
@@ -100,7 +104,7 @@ def _card(
     runner: StepRunner,
     methods: Mapping[str, Measurement],
     teachers: Mapping[str, Measurement],
-    settings: EvaluationSettings,
+    settings: CardSettings,
     owner: str,
     notes: Mapping[str, JsonValue] | None = None,
 ) -> Artifact:
@@ -133,6 +137,7 @@ def _card(
                     max_tokens=settings.sampling.max_new_tokens,
                     passed={domain: 1.0 for row in teachers.values() for domain in row},
                 ),
+                left_out=settings.left_out,
             )
         )
         for name, scores in card.everything().items():

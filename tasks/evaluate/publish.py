@@ -27,7 +27,7 @@ from tasks.evaluate.report import (
 )
 from tasks.evaluate.scores import FORK_POINT, STUDENT, TEACHER
 from tasks.evaluate.sections import making_of
-from tasks.evaluate.settings import EvaluationSettings
+from tasks.evaluate.settings import CardSettings, EvaluationSettings
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import git_commit, git_difference, package_versions, source_digest
@@ -55,7 +55,7 @@ def make_report(runner: StepRunner, student: Artifact) -> Artifact:
     manifest = read_manifest(runner.store, student.digest, Student)
     plan = plan_of(runner, student)
     card_made = runner.records.read(manifest.scorecard.record)
-    settings = EvaluationSettings.model_validate(card_made.settings)
+    settings = CardSettings.model_validate(card_made.settings).evaluation
     derivation = Derivation(
         project=runner.project,
         kind="report",

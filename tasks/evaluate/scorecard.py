@@ -6,7 +6,7 @@ is a name: "fork_point", "teacher" and "student" have a meaning here, any other 
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from lineage.frozen import Frozen, respelled
 from tasks.evaluate.scores import (
@@ -66,6 +66,8 @@ class Scorecard(Frozen):
     responses: Mapping[str, Mapping[str, Responses]]
     """domain -> method -> lengths and cuts."""
     settings: ScorecardSettings
+    left_out: Mapping[str, str] = Field(default={}, exclude_if=lambda value: not value)
+    """control -> why it could not be made."""
 
     def methods(self) -> tuple[str, ...]:
         """Return the methods in the order in which to show them."""
@@ -142,6 +144,7 @@ def make_scorecard(outcomes: Outcomes, *, resamples: int = RESAMPLES) -> Scoreca
             for domain in domains
         },
         settings=outcomes.settings,
+        left_out=outcomes.left_out,
     )
 
 

@@ -26,7 +26,7 @@ from tasks.statistics import (
 FORK_POINT, TEACHER, STUDENT = "fork_point", "teacher", "student"
 OVERALL = "overall"
 NORMALIZED = "normalized"
-RESERVED = (OVERALL, "paired", "matrix", "responses", "settings")
+RESERVED = (OVERALL, "paired", "matrix", "responses", "settings", "left_out")
 """Top-level keys of the scorecard's JSON, which therefore name no domain."""
 
 
@@ -83,6 +83,8 @@ class Outcomes(Frozen):
     teachers: Evaluations
     """teacher's domain -> evaluated domain -> prompts. Its diagonal is the method "teacher"."""
     settings: ScorecardSettings
+    left_out: Mapping[str, str] = {}
+    """control -> why it was not made and has no measurement."""
 
     @model_validator(mode="after")
     def _check(self) -> "Outcomes":
@@ -109,6 +111,15 @@ class Outcomes(Frozen):
                     )
         for domain in self.domains():
             _check_domain(self, domain)
+        return self
+
+    @model_validator(mode="after")
+    def _measured_or_left_out(self) -> "Outcomes":
+        if both := sorted(self.left_out.keys() & self.methods.keys()):
+            raise RefusedError(
+                "measured-and-left-out",
+                f"{both} are given as left out and with a measurement: give each one of them",
+            )
         return self
 
     def domains(self) -> tuple[str, ...]:

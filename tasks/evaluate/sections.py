@@ -63,6 +63,8 @@ def difference_axis(intervals: Sequence[Interval]) -> Axis:
 
 NOTHING = "\N{EM DASH}"
 """Text of a cell without a measurement."""
+LEFT_OUT = "left out"
+"""Text of a control's row that has no score."""
 
 Cell = tuple[str, str]
 """A mean and its limits."""
@@ -75,7 +77,8 @@ class PanelRow:
     kind: str
     """CSS class of its color."""
     name: str
-    interval: Interval
+    interval: Interval | None
+    """None for a control that was left out."""
     cells: Sequence[Cell | None]
 
 
@@ -163,6 +166,9 @@ def _score_panel(card: Scorecard, name: str, scores: DomainScores, kind: str) ->
         share = known(scores.normalized.get(method)) if method in shown else None
         cells = [_cell(interval), *([_cell(share)] if shown else [])]
         rows.append(PanelRow(method, label(method), interval, cells))
+    for method in card.left_out:
+        cells = [(LEFT_OUT, ""), *([None] if shown else [])]
+        rows.append(PanelRow(method, label(method), None, cells))
     return Panel(
         kind=kind,
         title=name,

@@ -1,5 +1,7 @@
 """How checkpoints are evaluated. No torch: workflows import it."""
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from lineage.frozen import Frozen
@@ -17,6 +19,20 @@ class EvaluationSettings(BaseModel):
 
     sampling: SamplingSettings = SamplingSettings()
     seed: int = 20261121
+
+
+class CardSettings(Frozen):
+    """What the record of a scorecard says of it: how all were measured, and what is missing."""
+
+    sampling: SamplingSettings
+    seed: int
+    left_out: Mapping[str, str] = Field(default={}, exclude_if=lambda value: not value)
+    """control -> why it could not be made."""
+
+    @property
+    def evaluation(self) -> EvaluationSettings:
+        """The settings of its measurements."""
+        return EvaluationSettings(sampling=self.sampling, seed=self.seed)
 
 
 class RecipeLabel(Frozen):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from lineage.artifacts import Artifact, Rung
 from tasks.contracts.conditions import ReleaseConditions
-from tasks.contracts.controls import TrainedControl, compared_controls
+from tasks.contracts.controls import TrainedControl, compared_controls, controls_left_out
 from tasks.contracts.handover import Domain, Plan
 from tasks.contracts.named import NamedArtifact, named
 from tasks.contracts.scale import Scale
@@ -70,13 +70,17 @@ def score_consolidation(
     arms: list[TrainedControl],
     sampling: SamplingSettings,
 ) -> Artifact:
-    """Score fork point, teachers, student and controls on every domain's held-out prompts."""
+    """Score fork point, teachers, student and controls on every domain's held-out prompts.
+
+    The scorecard says why a control is missing that was wanted and could not be trained.
+    """
     from tasks.evaluate import cards
     from tasks.platform.step_runner import StepRunner
 
     controls = compared_controls(merged, off_policy, arms)
     settings = EvaluationSettings(sampling=sampling)
-    return cards.score_consolidation(StepRunner(), plan, student, controls, settings)
+    left_out = controls_left_out(off_policy, arms)
+    return cards.score_consolidation(StepRunner(), plan, student, controls, settings, left_out)
 
 
 class Reported(NamedTuple):

@@ -105,7 +105,7 @@ def headline(card: Scorecard) -> str:
             f"the fork point (95{NO_BREAK}% interval {percent(share.low)} to {percent(share.high)}"
             f"{f', leaving out {_join(missing)}' if missing else ''})"
         )
-    return f"{opening}{_against_best_control(card)}."
+    return f"{opening}{_against_best_control(card)}{_without_controls(card)}."
 
 
 def findings(card: Scorecard) -> tuple[str, ...]:
@@ -121,6 +121,7 @@ def findings(card: Scorecard) -> tuple[str, ...]:
         _indistinguishable(len(against) - len(below) - len(above), len(against)),
         *_losses(card),
         *_missing(card),
+        *(f"{label(name)} was left out: {reason}." for name, reason in card.left_out.items()),
     ]
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -147,6 +148,14 @@ def _against_best_control(card: Scorecard) -> str:
     if lead.high < 0:
         return f" but falls {number(-lead.mean)} short of the best control, {label(best)}"
     return f" and does not differ measurably from the best control, {label(best)}"
+
+
+def _without_controls(card: Scorecard) -> str:
+    """Return which controls the comparison lacks; the best of the others is then not the best."""
+    if not card.left_out:
+        return ""
+    missing = [label(name) for name in card.left_out]
+    return f"; control{'s' if len(missing) > 1 else ''} left out: {_join(missing)}"
 
 
 def _indistinguishable(count: int, total: int) -> str:
@@ -198,7 +207,7 @@ def scorecard_view(card: Scorecard) -> Group:
     scores = {
         label(method): {name: each.methods[method] for name, each in every.items()}
         for method in card.methods()
-    }
+    } | {label(name): dict.fromkeys(every) for name in card.left_out}
     normalized = {
         label(method): {name: known(each.normalized.get(method)) for name, each in every.items()}
         for method in compared(card)

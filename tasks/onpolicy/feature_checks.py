@@ -23,6 +23,11 @@ PATIENCE = 2
 class FeatureCheckError(CodedError, RuntimeError):
     """A configured feature had no effect."""
 
+    def __init__(self, code: str, message: str, feature: str = "") -> None:
+        """Take the name of the feature beside code and message; a copy gets it later."""
+        super().__init__(code, message)
+        self.feature = feature
+
 
 @dataclass(frozen=True)
 class FeatureCheck:
@@ -72,6 +77,7 @@ class FeatureChecks:
                 "not-configured",
                 f"the feature {name!r} was evaluated but is not configured (configured: "
                 f"{self.names}), so it changes the run without a setting: report this as a bug",
+                name,
             )
         self._sums.add(name, magnitude)
 
@@ -119,6 +125,7 @@ class FeatureChecks:
                 f"the feature {name!r} is configured but was not evaluated in {step} steps; "
                 f"{feature.where} should evaluate it, so the run does not follow its settings. "
                 f"{feature.remedy}",
+                name,
             )
         if feature.must_bind and self._magnitude[name] == 0.0:
             raise FeatureCheckError(
@@ -126,4 +133,5 @@ class FeatureChecks:
                 f"the feature {name!r} was evaluated {self._evaluated[name]} times in {step} "
                 "steps and never changed anything, although it must: either its setting has no "
                 f"effect here, or it does not reach the loss. {feature.remedy}",
+                name,
             )

@@ -209,3 +209,16 @@ def test_text_has_the_contrast_that_wcag_asks_for(scheme):
     )
     assert "calc(var(--value) * .55 + .03)" in STYLE
     assert contrast(colors["ink"], cell) >= 4.5
+
+
+def test_a_control_that_was_left_out_has_its_row_beside_the_others_and_its_reason_above(page):
+    why = "<b>cut off</b>"
+    card = example_scorecard().model_copy(update={"left_out": {"mix_rl": why}})
+    shown = render_report(example_report(scorecard=card))
+    assert f"Mix-RL was left out: {escape(why)}." in shown
+    rows = re.findall(r'<tr class="mix_rl"><th scope="row">Mix-RL</th>(.*?)</tr>', shown, re.S)
+    assert len(rows) == len(card.everything())
+    for row in rows:
+        assert "left out" in row
+        assert "<svg" not in row
+    assert "left out" not in text_of(page)

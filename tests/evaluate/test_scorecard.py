@@ -231,3 +231,24 @@ def test_teachers_that_cannot_be_compared_are_refused(teachers, code, names):
 def test_lengths_that_do_not_match_the_scores_are_refused():
     with invalid("other-lengths", "'p'", "lengths"):
         PromptOutcome(prompt="p", scores=(1.0, 0.0), lengths=(5,))
+
+
+WHY = {"off_policy_sft": "all answers are cut off", "mopd_after_sft": "the same"}
+
+
+def test_a_scorecard_names_the_controls_that_it_lacks_and_an_older_one_is_read():
+    measured = outcomes()
+    card = make_scorecard(measured.model_copy(update={"left_out": WHY}))
+    assert card.document()["left_out"] == WHY
+    assert Scorecard.from_document(json.loads(json.dumps(card.document()))) == card
+    whole = make_scorecard(measured)
+    assert "left_out" not in whole.document()  # so its bytes are those of earlier versions
+    assert Scorecard.from_document(whole.document()).left_out == {}
+    assert card.model_copy(update={"left_out": {}}) == whole
+
+
+def test_a_measured_control_cannot_be_left_out():
+    measured = outcomes()
+    given = {name: getattr(measured, name) for name in ("methods", "teachers", "settings")}
+    with invalid("measured-and-left-out", "parameter_average"):
+        Outcomes(**given, left_out={"parameter_average": "cut off"})

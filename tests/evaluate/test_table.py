@@ -77,3 +77,10 @@ def test_a_name_with_markup_is_shown_as_it_is(card):
         make_scorecard(Outcomes(methods=methods, teachers=full.teachers, settings=full.settings))
     )
     assert "[red]x[/]" in text
+
+
+def test_a_control_that_was_left_out_has_a_row_of_dashes_among_the_scores(card):
+    lines = render(card.model_copy(update={"left_out": {"mix_rl": "no reward"}})).splitlines()
+    [row] = [line for line in lines if line.startswith("Mix-RL  ")]
+    assert row.split()[1:] == ["—"] * len(card.everything())
+    assert "Mix-RL was left out: no reward." in lines

@@ -110,3 +110,19 @@ def test_methods_read_as_words():
 def test_a_refused_normalized_score_is_unknown():
     assert known(Normalized(mean=None, low=None, high=None, n=4, reason="no gain")) is None
     assert known(None) is None
+
+
+def test_a_control_that_was_left_out_is_named_in_the_headline_and_its_reason_below(strong):
+    card = strong.model_copy(update={"left_out": {"mix_rl": "no reward"}})
+    assert headline(card) == headline(strong).removesuffix(".") + "; control left out: Mix-RL."
+    assert findings(card) == (*findings(strong), "Mix-RL was left out: no reward.")
+    both = strong.model_copy(update={"left_out": {"mix_rl": "no reward", "ties": "torn"}})
+    assert headline(both).endswith("; controls left out: Mix-RL and TIES.")
+
+
+def test_a_student_without_any_control_says_which_is_missing():
+    full = example_outcomes()
+    kept = {name: full.methods[name] for name in ("fork_point", "student")}
+    given = {"teachers": full.teachers, "settings": full.settings, "left_out": {"ties": "torn"}}
+    bare = make_scorecard(Outcomes(methods=kept, **given), resamples=100)
+    assert headline(bare).endswith("%); control left out: TIES.")

@@ -10,6 +10,9 @@ from transformers import AutoModelForCausalLM
 
 from lineage.artifacts import Artifact, Release, put_manifest, read_manifest
 from lineage.errors import UnknownReferenceError
+from lineage.export.card import card_of
+from lineage.export.licenses import license_of
+from lineage.export.subject import subject_of
 from lineage.registry.registry import Registry
 from lineage.view.summary import summary_of
 from tests.support.exported_family import take_failure
@@ -57,6 +60,19 @@ def test_what_is_worse_than_it_began_or_solves_nothing_is_a_warning(family):
     card = {"math": scores, "code": solved, "agent": unclear}
     summary = summary_of(family.store, released(family, card))
     assert [warning.partition(":")[0] for warning in summary.warnings] == ["math", "code"]
+
+
+def test_a_control_that_the_scorecard_lacks_keeps_its_reason_and_takes_no_row_of_a_domain(family):
+    scores = {"teacher": {"mean": 0.6, "low": 0.5, "high": 0.7, "n": 400}}
+    name = released(family, {"math": scores, "left_out": {"off_policy_sft": "cut off"}})
+    summary = summary_of(family.store, name)
+    assert summary.left_out == {"off_policy_sft": "cut off"}
+    assert [score.what for score in summary.scores] == ["math"]
+    subject = subject_of(family.store, name)
+    text = card_of(subject, license_of(subject))
+    assert "Left out of the comparison is off\\_policy\\_sft: cut off." in text
+    assert "| left" not in text
+    assert summary_of(family.store, "math@1").left_out == {}
 
 
 def released(family, card):

@@ -24,7 +24,7 @@ from tasks.contracts.handover import StageLabel
 from tasks.evaluate.cards import score_consolidation, score_teacher
 from tasks.evaluate.consider import consider_release
 from tasks.evaluate.publish import make_report
-from tasks.evaluate.settings import EvaluationSettings
+from tasks.evaluate.settings import CardSettings, EvaluationSettings
 from tasks.gate.outcome import compare_with_outcome
 from tasks.merge.controls import merge_average, merge_tuned
 from tasks.merge.settings import MergeSettings
@@ -231,6 +231,19 @@ def test_a_student_or_a_control_of_another_run_is_scored_as_what_it_is(runner, r
         given = (runs[0].plan, student.student, control.controls)
         score_consolidation(runner, *given, settings)
         assert_recorded_as_given(runner, *given)
+
+
+def test_a_scorecards_record_says_which_control_it_lacks_and_else_is_as_before(runner, runs):
+    run, settings = runs[0], EvaluationSettings(sampling=SAMPLING)
+
+    def recorded(left_out):
+        given = (run.plan, run.student, run.controls, settings, left_out)
+        return runner.records.read(score_consolidation(runner, *given).record).settings
+
+    assert recorded({}) == recorded(None) == settings.model_dump(mode="json")
+    why = {"off_policy_sft": "cut off"}
+    assert recorded(why) == {**settings.model_dump(mode="json"), "left_out": why}
+    assert CardSettings.model_validate(recorded(why)).evaluation == settings
 
 
 def test_a_student_with_the_record_of_another_is_of_no_run(runner, runs):

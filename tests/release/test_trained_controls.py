@@ -3,6 +3,8 @@
 import pytest
 
 from lineage.artifacts import Student, read_manifest
+from lineage.mirror.cards import Cards
+from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
 
 OWNER = "consolidation"
@@ -123,3 +125,15 @@ def test_a_trained_control_has_the_name_of_no_merge(merge):
     with pytest.raises(BrokenRuleError) as refused:
         publish(merge, parameter_average=of_rl(merge, merge.plan.student))
     assert refused.value.rules == {"controls"}
+
+
+@pytest.mark.medium
+def test_a_student_without_a_control_that_was_left_out_is_published_and_its_page_says_so(merge):
+    why = {"off_policy_sft": "all answers of the math teacher are cut off"}
+    published = merge.publish(scorecard=merge.card(left_out=why))
+    store = merge.make.runner.store
+    manifest = read_manifest(store, published.digest, Student)
+    assert manifest.controls == merge.controls
+    [entry] = Registry(store).versions("student.general")
+    text = Cards(store, "#/{}".format, "#/{}".format).card(entry).text
+    assert "- left out off\\_policy\\_sft: all answers of the math teacher are cut off" in text

@@ -113,8 +113,11 @@ class Consolidated:
             method=method,
         )
 
-    def card(self, **changed):
-        """Return a scorecard; ``changed`` are other checkpoints by label."""
+    def card(self, left_out=None, **changed):
+        """Return a scorecard; ``changed`` are other checkpoints by label.
+
+        ``left_out`` says why further controls were not made.
+        """
         methods = {
             "method.fork_point": self._start,
             "method.student": self.student,
@@ -128,4 +131,4 @@ class Consolidated:
             for climbed in self._climbs
         ]
         text = " ".join(f"{label} {item.digest} {name}" for label, item, name in rows)
-        return self._part("scorecard", text, rows)
+        return self._part("scorecard", text, rows, **({"left_out": left_out} if left_out else {}))

@@ -17,7 +17,7 @@ from lineage.launches.waiver import Waiver
 from tasks.contracts.handover import TeacherVerdict
 from tasks.contracts.remedies import RemedyOutcome, WarmUpSettings
 from tasks.distil_traces.settings import TraceSettings
-from tasks.evaluate.settings import EvaluationSettings
+from tasks.evaluate.settings import CardSettings, EvaluationSettings
 from tasks.gate.measured import ProbeSettings
 from tasks.merge.settings import MergeSettings, SoupSettings, SparseMergeSettings
 from tasks.mid_training.settings import MidTrainingSettings
@@ -198,7 +198,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "scorecard": Kind(
         "The scores of the student and of every control, with intervals.",
-        model_of(EvaluationSettings),
+        model_of(CardSettings),
     ),
     "scoring": Kind(
         "Responses with further scores, by reward models or judges.",

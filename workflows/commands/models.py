@@ -14,7 +14,7 @@ from lineage.artifacts import Student
 from lineage.export.subject import require_kind, subject_of
 from lineage.store.store import open_store
 from lineage.trust.author import key_at_hand
-from lineage.view.summary import Score, Summary, summary_of, weights_of
+from lineage.view.summary import Score, Summary, left_out_lines, summary_of, weights_of
 from tasks.platform.progress import format_seconds
 from workflows.commands.documents import Exported, Weights
 from workflows.commands.output import as_json, complain, emit, say, tabulate
@@ -76,6 +76,7 @@ def conclude(summary: Summary, as_document: bool = False) -> None:
 
 
 def _lines(summary: Summary) -> Iterator[str]:
+    yield from left_out_lines(summary)
     yield f"verdict  {summary.verdict}"
     for warning in summary.warnings:
         yield f"WARNING  {warning}"
