@@ -8,6 +8,7 @@ Source: https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
 """
 
 import base64
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +72,11 @@ class SigningKey:
         """Return the private key as PEM. Keep it secret."""
         form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return self._private.private_bytes(*form).decode("ascii")
+
+    def secret_for(self, purpose: str) -> bytes:
+        """Return 32 bytes for one purpose, which the key's owner alone can derive."""
+        raw = self._private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        return hmac.digest(raw, purpose.encode(), "sha256")
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature of a message. The same message gives the same signature."""

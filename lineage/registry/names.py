@@ -19,7 +19,7 @@ from lineage.errors import (
 )
 from lineage.registry.slots import Entry, Event, Move, Named, NamedSlots
 from lineage.store.store import Store
-from lineage.trust.journal import Journal
+from lineage.trust.journal import Journal, StatementReader
 from lineage.trust.older import Older
 from lineage.trust.statement import prefix_of
 
@@ -129,19 +129,17 @@ def status_after(events: Iterable[Event], version: int) -> Status:
 class Names:
     """The names of a store, with their versions, aliases and events."""
 
-    def __init__(self, store: Store) -> None:
-        """Read the names in ``store``."""
+    def __init__(self, store: Store, reader: StatementReader | None = None) -> None:
+        """Read the names in ``store``; a list of many may take a ``reader`` of its own."""
         self.store = store
-        self.journal = Journal(store)
+        self.journal = Journal(store, reader)
         self.older = Older(self.journal)
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""
         found = {key.split("/")[1] for key in self.older.keys(REGISTRY)}
         for project in self.journal.projects:
-            prefix = prefix_of(project, REGISTRY)
-            keys = self.journal.store.keys(prefix)
-            below = {key.removeprefix(f"{prefix}/").partition("/")[0] for key in keys}
+            below = self.journal.reader.folders(prefix_of(project, REGISTRY))
             found |= {name for name in below if self.project_of(name) == project}
         return sorted(name for name in found if _NAME.fullmatch(name))
 

@@ -5,20 +5,25 @@ any part of it cannot be read.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic import JsonValue, TypeAdapter
 
 from lineage.errors import LineageError, UnreachableError
 from lineage.records.record import Attestation, Records
-from lineage.registry.names import status_after
-from lineage.registry.registry import Registry
+from lineage.registry.known import KnownNames
+from lineage.registry.names import Names, status_after
 from lineage.registry.slots import Entry
+from lineage.store.documents import to_json
 from lineage.store.store import Store
 
 _LOG = logging.getLogger(__name__)
 UNKNOWN = "unknown"
 """Status of a version if its recalls cannot be read."""
+
+_ENTRIES = TypeAdapter(list[Entry])
 
 Found = TypeVar("Found")
 
@@ -56,6 +61,13 @@ class Survey:
             self.problems.append(f"{what}: {error}")
             return otherwise
 
+    def add(self, other: "Survey") -> None:
+        """Take in the names of another survey."""
+        self.entries += other.entries
+        self.aliases |= other.aliases
+        self.statuses |= other.statuses
+        self.problems += other.problems
+
     def by_digest(self) -> dict[str, list[Entry]]:
         """Return the entries by what they name."""
         found: dict[str, list[Entry]] = {}
@@ -78,31 +90,60 @@ def readable_attestations(records: Records, record: str) -> list[Attestation]:
         return []
 
 
-def survey(store: Store, prefix: str = "") -> Survey:
-    """Return the registered names that begin with ``prefix``, with their entries."""
-    registry, found = Registry(store), Survey()
-    for name in registry.names():
-        if name.startswith(prefix):
-            _name(registry, name, found)
+def survey(store: Store, prefix: str = "", known: KnownNames | None = None) -> Survey:
+    """Return the registered names that begin with ``prefix``, with their entries.
+
+    What is ``known`` from an earlier list is not read again.
+    """
+    found = Survey()
+    names = known.names if known else Names(store)
+    for name in names.names():
+        if not name.startswith(prefix):
+            continue
+        document = known.find(name) if known else None
+        one = _name(names, name) if document is None else _parse(name, document)
+        if known and document is None and one.entries and not one.problems:
+            known.put(name, _dump(name, one))
+        found.add(one)
     return found
 
 
-def _name(registry: Registry, name: str, found: Survey) -> None:
-    slots = registry.slots(name, "versions", Entry)
-    entries = []
-    for number in slots.numbers():
-        what = f"{name}@{number}"
-        entry = found.attempt(what, lambda number=number: slots.read(number), None)  # type: ignore[misc]
-        if entry is not None and (entry.name, entry.version) != (name, number):
-            found.problems.append(f"{what}: it says that it is {entry.name}@{entry.version}")
-        elif entry is not None:
-            entries.append(entry)
-    if not entries:
-        return
-    found.entries += entries
-    found.aliases[name] = found.attempt(f"aliases of {name}", lambda: registry.aliases(name), {})
-    recalls = f"recalls of {name}"
-    events = found.attempt(recalls, lambda: registry.events(name), None)
-    for entry in entries:
+def _dump(name: str, one: Survey) -> JsonValue:
+    """Return what was found under one name without a problem, as JSON."""
+    statuses: list[JsonValue] = [one.status(entry) for entry in one.entries]
+    entries = [to_json(entry) for entry in one.entries]
+    return {"entries": entries, "aliases": {**one.aliases[name]}, "statuses": statuses}
+
+
+def _parse(name: str, document: Any) -> Survey:  # noqa: ANN401 - JSON that ``_dump`` gave
+    entries = _ENTRIES.validate_python(document["entries"])
+    rows = zip(entries, document["statuses"], strict=True)
+    statuses = {(name, entry.version): status for entry, status in rows}
+    return Survey(entries, {name: document["aliases"]}, statuses)
+
+
+def _name(names: Names, name: str) -> Survey:
+    found = Survey()
+    for number, entry in _versions(names, name, found):
+        if (entry.name, entry.version) == (name, number):
+            found.entries.append(entry)
+        else:
+            said = f"it says that it is {entry.name}@{entry.version}"
+            found.problems.append(f"{name}@{number}: {said}")
+    if not found.entries:
+        return found
+    found.aliases[name] = found.attempt(f"aliases of {name}", lambda: names.aliases(name), {})
+    events = found.attempt(f"recalls of {name}", lambda: names.events(name), None)
+    for entry in found.entries:
         status = UNKNOWN if events is None else status_after(events, entry.version)
         found.statuses[name, entry.version] = status
+    return found
+
+
+def _versions(names: Names, name: str, found: Survey) -> Iterator[tuple[int, Entry]]:
+    """Yield the entries of a name with the numbers of their slots; damage in one hides no other."""
+    slots = names.slots(name, "versions", Entry)
+    for number in slots.numbers():
+        entry = found.attempt(f"{name}@{number}", lambda n=number: slots.read(n), None)  # type: ignore[misc]
+        if entry is not None:
+            yield number, entry

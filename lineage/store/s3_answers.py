@@ -29,6 +29,10 @@ class ObjectState:
     """SHA-256 in base64, over the parts' checksums if it has parts; "" if the server keeps none."""
     parts: int = 0
     """Number of parts of the upload; 0 for an upload in one piece."""
+    etag: str = ""
+    """Tag of the content, by the server: another one after every write of other bytes."""
+    written_ns: int = 0
+    """Time of the last write by the server's clock, in nanoseconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,14 @@ class UploadedPart:
 
 def state_of(key: str, size: int, answer: Mapping[str, Any], now: float) -> ObjectState:
     """Return the state that ``answer`` gives of an object, at ``now`` by the server's clock."""
-    age = now - answer["LastModified"].timestamp()
+    written = answer["LastModified"].timestamp()
     claim = answer.get("Metadata", {}).get(CLAIM, "")
     checked, _, parts = answer.get("ChecksumSHA256", "").partition("-")
     # some servers leave the count of parts to the tag
-    parts = parts or answer.get("ETag", "").strip('"').partition("-")[2]
-    return ObjectState(key, size, age, claim, checked, int(parts) if parts.isdigit() else 0)
+    tag = answer.get("ETag", "").strip('"')
+    parts = parts or tag.partition("-")[2]
+    count = int(parts) if parts.isdigit() else 0
+    return ObjectState(key, size, now - written, claim, checked, count, tag, round(1e9 * written))
 
 
 def date_of(answer: Mapping[str, Any]) -> float | None:

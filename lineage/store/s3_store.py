@@ -14,7 +14,7 @@ from lineage.errors import CorruptError, LineageError, StoreUnfitError
 from lineage.store.admission import Limits
 from lineage.store.blobs import BlobFolder
 from lineage.store.copying import Meter, ProgressCallback, no_progress
-from lineage.store.documents import check_key, is_key
+from lineage.store.documents import Stamps, check_key, is_key
 from lineage.store.probes import probe_server, read_only
 from lineage.store.s3 import Bucket
 from lineage.store.s3_blobs import BlobObjects, Body, blob_key, body_of
@@ -145,6 +145,16 @@ class S3Store:
         under = f"keys/{check_key(prefix)}/" if prefix else "keys/"
         found = (state.key.removeprefix("keys/") for state in self._bucket.states(under))
         return sorted(filter(is_key, found))
+
+    def stamps(self, prefix: str) -> Stamps:
+        """See Store."""
+        found: Stamps = {}
+        for state in self._bucket.states(f"keys/{check_key(prefix)}/"):
+            path, _, name = state.key.removeprefix("keys/").rpartition("/")
+            if is_key(f"{path}/{name}"):
+                times = state.written_ns, state.written_ns
+                found.setdefault(path, {})[name] = [state.etag, state.size, *times]
+        return found
 
     def blob_states(self) -> list[BlobState]:
         """See Store."""

@@ -15,7 +15,7 @@ from lineage.errors import CorruptError, StoreUnfitError
 from lineage.store.admission import Limits, check_content, list_files
 from lineage.store.blobs import BlobFolder, flush, flush_folder, make_folders
 from lineage.store.copying import ProgressCallback, no_progress
-from lineage.store.documents import check_key, is_key, names_below
+from lineage.store.documents import Stamps, check_key, is_key, names_below, stamps_below
 from lineage.store.probes import can_be_made, make_writable, read_only
 from lineage.store.scratch import full_disk_named, remove, scratch_under
 from lineage.store.tree import MANIFEST_START, Tree, TreeFile, TreeFolder, in_parallel, parse_tree
@@ -85,6 +85,9 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> list[str]:
         """Return the claimed keys below ``prefix`` (whole path segments), sorted."""
+
+    def stamps(self, prefix: str) -> Stamps:
+        """Return the stamp of each claimed key below ``prefix``, without reading any."""
 
     def blob_states(self) -> list[BlobState]:
         """Return every blob with its size and age, for the garbage collection."""
@@ -228,6 +231,10 @@ class FolderStore:
         """See Store."""
         top = self._keys / check_key(prefix) if prefix else self._keys
         return sorted(key for key in names_below(top, prefix) if is_key(key))
+
+    def stamps(self, prefix: str) -> Stamps:
+        """See Store."""
+        return stamps_below(self._keys / check_key(prefix), prefix)
 
     def blob_states(self) -> list[BlobState]:
         """See Store."""

@@ -107,6 +107,14 @@ def given_key(environment: Mapping[str, str] | None = None) -> SigningKey | None
     return SigningKey.from_pem(pem) if pem else None
 
 
+def key_there_is() -> SigningKey | None:
+    """Return the key at hand, without making one; None without a key that can be read."""
+    try:
+        return given_key() or (own_key() if own_key_path().exists() else None)
+    except (BadKeyError, OSError, RuntimeError):  # RuntimeError: a user without a home folder
+        return None
+
+
 def own_key_path() -> Path:
     """Return where a person's own key is kept."""
     settings = os.environ.get("XDG_CONFIG_HOME")

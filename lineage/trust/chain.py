@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 from datetime import UTC, datetime
+from typing import Protocol
 
 from pydantic import JsonValue
 
@@ -27,7 +28,12 @@ LOCAL_TEAM = "local"
 _NUMBER = re.compile(r"[0-9]{8}")
 
 
-def slot_numbers(store: Store, prefix: str) -> list[int]:
+class _Listing(Protocol):
+    def keys(self, prefix: str) -> list[str]:
+        """Return the claimed keys below ``prefix``."""
+
+
+def slot_numbers(store: _Listing, prefix: str) -> list[int]:
     """Return the numbers of the slots below a prefix, sorted.
 
     Other files are skipped, such as an editor's backup or a ``.DS_Store``.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Generic
+from typing import ClassVar, Generic, Protocol
 
 from lineage.artifacts import Digest
 from lineage.errors import BadKeyError, CorruptError, NotEntitledError
@@ -41,12 +41,56 @@ class Endorsement(Stated):
     reason: str
 
 
+class StatementReader(Protocol):
+    """Gives the slots of a store and the statements in them."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the claimed keys below ``prefix``, sorted."""
+
+    def folders(self, prefix: str) -> set[str]:
+        """Return the names of what lies directly below ``prefix``."""
+
+    def statement(
+        self, key: str, model: type[Document], trust: TrustRoot
+    ) -> Statement[Document] | None:
+        """Return the statement in a slot, checked by itself; None where the slot is free."""
+
+
+@dataclass(frozen=True)
+class StoreReader:
+    """Reads every statement from the store, and checks its signature."""
+
+    store: Store
+
+    def keys(self, prefix: str) -> list[str]:
+        """See StatementReader."""
+        return self.store.keys(prefix)
+
+    def folders(self, prefix: str) -> set[str]:
+        """See StatementReader."""
+        keys = self.store.keys(prefix)
+        return {key.removeprefix(f"{prefix}/").partition("/")[0] for key in keys}
+
+    def statement(
+        self, key: str, model: type[Document], trust: TrustRoot
+    ) -> Statement[Document] | None:
+        """See StatementReader."""
+        data = self.store.read_key(key)
+        return None if data is None else read_statement(data, key, model, trust)
+
+
 class Journal:
     """The statements of one store, with the trust root by which they count."""
 
-    def __init__(self, store: Store) -> None:
-        """Read the trust root when it is needed first."""
+    def __init__(self, store: Store, reader: StatementReader | None = None) -> None:
+        """Read the trust root when it is needed first.
+
+        Args:
+            store: The store.
+            reader: Reader of statements for a list of many; by default all are read anew.
+        """
         self.store = store
+        self.reader = reader or StoreReader(store)
         self._trust: TrustRoot | None = None
         self._is_read = False
         self._endorsed: dict[str, dict[str, str]] = {}
@@ -88,10 +132,10 @@ class Journal:
         problem = statement.key.why_not()
         if not problem:
             return ""
-        project, key = statement.place.project, statement.place.key
+        project = statement.slot.split("/")[1]
         if project not in self._endorsed:
             self._endorsed[project] = self._endorsements(project)
-        if self._endorsed[project].get(key) == statement.digest:
+        if self._endorsed[project].get(statement.slot) == statement.digest:
             return ""
         return f"{statement.team} signed it, but {problem}, and no key in effect has endorsed it"
 
@@ -124,7 +168,7 @@ class Slots(Generic[Document]):
 
     def numbers(self) -> list[int]:
         """Return the numbers that are claimed, sorted."""
-        return slot_numbers(self.journal.store, self.prefix)
+        return slot_numbers(self.journal.reader, self.prefix)
 
     def read(self, number: int, *, retired: bool = False) -> Statement[Document] | None:
         """Return one statement, or None where the slot is free. The chain is not checked.
@@ -138,17 +182,16 @@ class Slots(Generic[Document]):
             NotEntitledError: for a statement that does not count.
         """
         key = f"{self.prefix}/{number:08d}"
-        data = self.journal.store.read_key(key)
         trust = self.journal.trust
-        if data is None:
-            return None
         if trust is None:
+            if self.journal.store.read_key(key) is None:
+                return None
             raise NotEntitledError(
                 f"{key!r} is signed, but the trust root of the store is missing: restore 'trust' "
                 "from a copy of the store"
             )
-        statement = read_statement(data, key, self.model, trust)
-        problem = "" if retired else self.journal.counts(statement)
+        statement = self.journal.reader.statement(key, self.model, trust)
+        problem = "" if retired or statement is None else self.journal.counts(statement)
         if problem:
             raise NotEntitledError(
                 f"the statement at {key!r} does not count: {problem}. Its team can endorse it with "
@@ -172,12 +215,12 @@ class Slots(Generic[Document]):
                     f"slot {number} of {self.prefix!r} is missing, but later ones exist: it was "
                     "deleted; restore it from a copy of the store"
                 )
-            if statement.place.previous != previous or _is_before(statement.place.at, at):
+            if statement.previous != previous or _is_before(statement.at, at):
                 raise CorruptError(
                     f"slot {number} of {self.prefix!r} does not follow the one before it: one of "
                     "them was replaced; restore both from a copy of the store"
                 )
-            previous, at = statement.digest, statement.place.at
+            previous, at = statement.digest, statement.at
             yield statement
 
     def append(
@@ -191,6 +234,7 @@ class Slots(Generic[Document]):
         Raises:
             NotEntitledError: for a project that is not the author's.
         """
+        assert isinstance(self.journal.reader, StoreReader), "who writes reads everything anew"
         author = self.journal.author
         if author.project != self.project:
             raise NotEntitledError(
@@ -200,7 +244,7 @@ class Slots(Generic[Document]):
         while True:
             known = self.all()
             last = known[-1] if known else None
-            number = last.place.number + 1 if last else self.first
+            number = last.number + 1 if last else self.first
             body = make(number, [statement.body for statement in known])
             if body is None:
                 return None
@@ -211,7 +255,7 @@ class Slots(Generic[Document]):
                 path=self.path,
                 number=number,
                 previous=last.digest if last else self.before,
-                at=_after(last.place.at if last else ""),
+                at=_after(last.at if last else ""),
             )
             data = make_statement(body, place, author.key)
             if self.journal.store.claim(place.key, data):

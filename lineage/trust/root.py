@@ -54,12 +54,14 @@ class TrustedKey(Frozen):
 
     def why_not(self, moment: str = "") -> str:
         """Return why the key is not in effect at a moment (by default now); "" if it is."""
-        when = datetime.fromisoformat(moment) if moment else datetime.now(UTC)
         if self.revoked:
             return (
                 f"its key was revoked on {self.revoked[:10]} ({self.reason or 'no reason given'})"
             )
-        if self.until and when >= datetime.fromisoformat(self.until):
+        if not self.until:
+            return ""
+        when = datetime.fromisoformat(moment) if moment else datetime.now(UTC)
+        if when >= datetime.fromisoformat(self.until):
             return f"its key was rotated out on {self.until[:10]}"
         return ""
 
@@ -112,17 +114,19 @@ class TrustRoot(Frozen):
 
     def owner_of(self, name: str) -> str:
         """Return the team that owns a registry name, or "". The longest pattern that fits wins."""
-        fitting = [
-            (pattern == name, len(pattern), team)
-            for team, item in self.teams.items()
-            for pattern in item.names
-            if pattern == name or (pattern.endswith("*") and name.startswith(pattern[:-1]))
-        ]
-        return max(fitting)[-1] if fitting else ""
+        owners = self._owners
+        if name in owners:
+            return owners[name]
+        starts = (f"{name[:length]}*" for length in range(len(name), -1, -1))
+        return next((owners[start] for start in starts if start in owners), "")
 
     def project_of(self, team: str) -> str:
         """Return where a team's statements lie; "" for a team that is not listed."""
         return (self.teams[team].project or team) if team in self.teams else ""
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {name: team for team, item in self.teams.items() for name in item.names}
 
     @cached_property
     def projects(self) -> dict[str, str]:

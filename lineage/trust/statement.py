@@ -75,12 +75,22 @@ class Statement(Generic[Document]):
     """A signed statement as read from its slot."""
 
     body: Document
-    place: StatementPlace
+    slot: str
+    """Key of its slot in the store."""
+    previous: str
+    """Digest of the bytes in the slot before; "" for the first."""
+    at: str
+    """When it was stated, in UTC."""
     team: str
     """Team that signed it."""
     key: TrustedKey
     digest: str
     """Digest of the slot's bytes."""
+
+    @property
+    def number(self) -> int:
+        """Return the number of its slot."""
+        return int(self.slot.rpartition("/")[2])
 
 
 def prefix_of(project: str, path: str) -> str:
@@ -138,7 +148,8 @@ def read_statement(
         if found is None or trust.project_of(found[0]) != place.project:
             continue
         if envelope.is_signed_by(found[1].public):
-            return Statement(body, place, found[0], found[1], digest_bytes(data))
+            digest = digest_bytes(data)
+            return Statement(body, key, place.previous, place.at, found[0], found[1], digest)
     raise NotEntitledError(
         f"the statement at {key!r} has no valid signature of the team that owns "
         f"{place.project!r}: another party wrote it, or its key left the trust root"

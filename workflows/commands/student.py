@@ -1,10 +1,15 @@
 """``provost student``: published students, their versions and aliases."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from functools import partial
+from typing import Any
 
 import click
+from pydantic import JsonValue
 
 from lineage.artifacts import Student, parse_manifest
+from lineage.registry.known import known_names
+from lineage.registry.manifests import KnownManifests
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry
 from lineage.registry.survey import Survey, survey
@@ -16,6 +21,7 @@ from workflows.commands.names import promote_entry, with_mirror
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
 
 PREFIX = "student."
+_FACTS = "teachers and waivers 1"
 RELEASED = "released"
 
 
@@ -34,18 +40,14 @@ student.add_command(weights)
 def list_students(as_document: bool) -> None:
     """List published students with teachers, waivers and aliases."""
     store = open_store()
-    found, teachers = survey(store, PREFIX), survey(store, "teacher.")
-    recalled = {
-        f"{name}@{version}"
-        for (name, version), status in teachers.statuses.items()
-        if status == "recalled"
-    }
-    versions = []
-    for entry in found.entries:
-        what = f"{entry.name}@{entry.version}"
-        manifest = found.attempt(what, lambda e=entry: _manifest(store, e), None)  # type: ignore[misc]
-        if manifest is not None:
-            versions.append(_version(found, entry, manifest, recalled))
+    with known_names(store) as known:
+        found, teachers = survey(store, PREFIX, known), survey(store, "teacher.", known)
+        recalled = {
+            f"{name}@{version}"
+            for (name, version), status in teachers.statuses.items()
+            if status == "recalled"
+        }
+        versions = list(_versions(found, KnownManifests(store, known.kept, _FACTS), recalled))
     if as_document:
         emit(Students(students=versions, problems=found.problems))
         raise SystemExit(1 if found.problems else 0)
@@ -59,20 +61,26 @@ def list_students(as_document: bool) -> None:
     tell_left_out(found.problems)
 
 
-def _version(
-    found: Survey, entry: Entry, manifest: Student, recalled: Collection[str]
-) -> StudentVersion:
-    teachers = [share.reference for share in manifest.teachers]
-    return StudentVersion(
-        reference=f"{entry.name}@{entry.version}",
-        digest=entry.digest,
-        aliases=found.pointing_at(entry),
-        teachers=teachers,
-        waivers=list(manifest.waivers),
-        published=entry.created,
-        status=found.status(entry),
-        recalled_teachers=[reference for reference in teachers if reference in recalled],
-    )
+def _versions(
+    found: Survey, known: KnownManifests, recalled: Collection[str]
+) -> Iterator[StudentVersion]:
+    """Yield the versions with a manifest that can be read; the others are problems."""
+    for entry in found.entries:
+        reference = f"{entry.name}@{entry.version}"
+        read = partial(known.of, entry, partial(_manifest, known.store, entry))
+        manifest: Any = found.attempt(reference, read, None)
+        if manifest is not None:
+            yield StudentVersion(
+                reference=reference,
+                digest=entry.digest,
+                aliases=found.pointing_at(entry),
+                teachers=manifest["teachers"],
+                waivers=manifest["waivers"],
+                published=entry.created,
+                status=found.status(entry),
+                recalled_teachers=[name for name in manifest["teachers"] if name in recalled],
+            )
+    known.save()
 
 
 def _row(version: StudentVersion) -> tuple[str | list[str], ...]:
@@ -90,8 +98,11 @@ def _short(references: list[str]) -> list[str]:
     return [reference.removeprefix("teacher.") for reference in references]
 
 
-def _manifest(store: Store, entry: Entry) -> Student:
-    return parse_manifest(store.get_bytes(entry.digest), Student)
+def _manifest(store: Store, entry: Entry) -> JsonValue:
+    """Return what a list says of a student."""
+    student = parse_manifest(store.get_bytes(entry.digest), Student)
+    teachers: list[JsonValue] = [share.reference for share in student.teachers]
+    return {"teachers": teachers, "waivers": [*student.waivers]}
 
 
 @student.command()

@@ -1,12 +1,18 @@
 """``provost teacher``: released teachers, teams and signing keys."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic import JsonValue
 
 from lineage.artifacts import Release, parse_manifest
 from lineage.dsse import SigningKey
+from lineage.registry.known import known_names
+from lineage.registry.manifests import KnownManifests
 from lineage.registry.registry import Registry
 from lineage.registry.slots import Entry
 from lineage.registry.survey import Survey, survey
@@ -22,6 +28,7 @@ from workflows.commands.new_team import new
 from workflows.commands.output import as_json, emit, say, tabulate, tell_left_out
 
 PREFIX = "teacher."
+_FACTS = "kind and fork_point 1"
 
 
 @click.group()
@@ -42,13 +49,9 @@ teacher.add_command(show_command("teacher"))
 def list_teachers(as_document: bool) -> None:
     """List every released teacher with its versions."""
     store = open_store()
-    found = survey(store, PREFIX)
-    versions = []
-    for entry in found.entries:
-        what = f"{entry.name}@{entry.version}"
-        release = found.attempt(what, lambda e=entry: _release(store, e), None)  # type: ignore[misc]
-        if release is not None:
-            versions.append(_version(found, entry, release))
+    with known_names(store) as known:
+        found = survey(store, PREFIX, known)
+        versions = list(_versions(found, KnownManifests(store, known.kept, _FACTS)))
     if as_document:
         emit(Teachers(teachers=versions, problems=found.problems))
         raise SystemExit(1 if found.problems else 0)
@@ -63,17 +66,24 @@ def list_teachers(as_document: bool) -> None:
     tell_left_out(found.problems)
 
 
-def _version(found: Survey, entry: Entry, release: Release) -> TeacherVersion:
-    return TeacherVersion(
-        reference=f"{entry.name}@{entry.version}",
-        digest=entry.digest,
-        aliases=found.pointing_at(entry),
-        owner=entry.owner,
-        kind=release.kind,
-        fork_point=release.fork_point.digest,
-        released=entry.created,
-        status=found.status(entry),
-    )
+def _versions(found: Survey, known: KnownManifests) -> Iterator[TeacherVersion]:
+    """Yield the versions with a release that can be read; the others are problems."""
+    for entry in found.entries:
+        reference = f"{entry.name}@{entry.version}"
+        read = partial(known.of, entry, partial(_release, known.store, entry))
+        release: Any = found.attempt(reference, read, None)
+        if release is not None:
+            yield TeacherVersion(
+                reference=reference,
+                digest=entry.digest,
+                aliases=found.pointing_at(entry),
+                owner=entry.owner,
+                kind=release["kind"],
+                fork_point=release["fork_point"],
+                released=entry.created,
+                status=found.status(entry),
+            )
+    known.save()
 
 
 def _row(version: TeacherVersion) -> tuple[str, ...]:
@@ -88,8 +98,10 @@ def _row(version: TeacherVersion) -> tuple[str, ...]:
     )
 
 
-def _release(store: Store, entry: Entry) -> Release:
-    return parse_manifest(store.get_bytes(entry.digest), Release)
+def _release(store: Store, entry: Entry) -> JsonValue:
+    """Return what a list says of a release."""
+    release = parse_manifest(store.get_bytes(entry.digest), Release)
+    return {"kind": release.kind, "fork_point": release.fork_point.digest}
 
 
 @teacher.command()

@@ -1,5 +1,6 @@
 """The S3 store against moto, a simulation in this process: the same promises as the folder."""
 
+import time
 from types import SimpleNamespace
 
 import boto3
@@ -8,6 +9,7 @@ import pytest
 from lineage.errors import CorruptError, MissingBlobError, RefusedFileError, StoreUnfitError
 from lineage.operations.gc import collect
 from lineage.store import s3_calls
+from lineage.store.documents import is_settled
 from lineage.store.probes import probe_server
 from lineage.store.s3 import Bucket
 from lineage.store.s3_answers import UploadedPart
@@ -50,6 +52,21 @@ def test_a_slot_is_claimed_once_and_a_lost_answer_is_not_taken_for_a_loss(store,
     bucket._calls.client.meta.events.register("before-send.s3.PutObject", send_twice(bucket))
     assert bucket.create("keys/a/3", b"y", "me")
     assert not bucket.create("keys/a/3", b"z", "you")
+
+
+def test_the_stamp_of_a_slot_changes_with_its_bytes(store):
+    for key in ("a/b/1", "a/b/2", "a/c"):
+        assert store.claim(key, b"x")
+    before = store.stamps("a")
+    assert {path: set(slots) for path, slots in before.items()} == {"a/b": {"1", "2"}, "a": {"c"}}
+    assert store.stamps("a/b") == {"a/b": before["a/b"]}
+    Bucket("bucket", "team/a").put("keys/a/b/1", b"y")
+    after = store.stamps("a")
+    assert after["a/b"]["1"] != before["a/b"]["1"]
+    assert after["a/b"]["2"] == before["a/b"]["2"]
+    now = time.time()
+    assert not is_settled(after["a/b"]["1"], now)
+    assert is_settled(after["a/b"]["1"], now + 10)
 
 
 def send_twice(bucket):
