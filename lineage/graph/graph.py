@@ -17,7 +17,7 @@ from lineage.graph.index import Edge, Index, Row
 from lineage.graph.nodes import Graph, Node, annotate, in_order, missing
 from lineage.records.record import Records
 from lineage.registry.registry import Entry, Registry
-from lineage.registry.survey import Survey, survey
+from lineage.registry.survey import Survey, overview
 from lineage.store.store import Store
 
 __all__ = ["Edge", "Graph", "Lineage", "Node"]
@@ -129,7 +129,7 @@ class Lineage:
         """
         inside = set(records)
         edges = [edge for edge in self.index.edges_into(records) if edge.parent in inside]
-        known = survey(self._store)
+        known = overview(self._store)
         entries = known.by_digest()
         rows = {row.digest: row for row in self.index.rows(records)}
         nodes = [

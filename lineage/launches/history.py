@@ -33,7 +33,7 @@ from lineage.launches.launch import (
 from lineage.launches.verdicts import REMEDY, newest_verdicts, start_of_rounds
 from lineage.launches.waiver import NEVER_WAIVED, projects_that_waive
 from lineage.records.record import Attestation, Records
-from lineage.registry.survey import survey
+from lineage.registry.survey import overview
 from lineage.store.store import Store
 
 
@@ -72,7 +72,7 @@ def of_team(launch: Launch, team: str) -> bool:
 class _Reader:
     def __init__(self, store: Store) -> None:
         self._store, self._records, self._index = store, Records(store), Index(store)
-        known = survey(store)
+        known = overview(store)
         self._names = {
             digest: [f"{entry.name}@{entry.version}" for entry in entries]
             for digest, entries in known.by_digest().items()

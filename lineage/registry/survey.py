@@ -13,7 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from lineage.errors import LineageError, UnreachableError
 from lineage.records.record import Attestation, Records
-from lineage.registry.known import KnownNames
+from lineage.registry.known import KnownNames, known_names
 from lineage.registry.names import Names, status_after
 from lineage.registry.slots import Entry
 from lineage.store.documents import to_json
@@ -106,6 +106,12 @@ def survey(store: Store, prefix: str = "", known: KnownNames | None = None) -> S
             known.put(name, _dump(name, one))
         found.add(one)
     return found
+
+
+def overview(store: Store) -> Survey:
+    """Return all registered names; what this user's last list has verified is not read again."""
+    with known_names(store) as known:
+        return survey(store, known=known)
 
 
 def _dump(name: str, one: Survey) -> JsonValue:

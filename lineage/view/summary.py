@@ -14,7 +14,7 @@ from lineage.graph.graph import Lineage
 from lineage.launches.history import launch_of
 from lineage.launches.launch import Launch
 from lineage.records.record import Records
-from lineage.registry.survey import survey
+from lineage.registry.survey import overview
 from lineage.store.store import Store
 
 _NOT_MEASURED = {
@@ -79,7 +79,7 @@ def summary_of(store: Store, reference: str, seconds: float | None = None) -> Su
         LineageError: if the reference does not name a model.
     """
     subject = subject_of(store, reference, allow_recalled=True)
-    known = survey(store)
+    known = overview(store)
     output = subject.manifest_digest or subject.checkpoint.digest
     entries = [e for e in known.entries if f"{e.name}@{e.version}" == subject.name]
     launch = _launch(store, subject, output)
