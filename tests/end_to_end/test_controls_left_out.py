@@ -1,0 +1,54 @@
+"""Real controls of the tiny faculty that find nothing to learn from, and one that fails."""
+
+import pytest
+
+from lineage.artifacts import Artifact
+from tasks.contracts.controls import Control, ControlOrder
+from tasks.controls.planned import ALIKE, train_arm, train_off_policy
+from tasks.controls.specs import ControlSpec
+from tasks.onpolicy.feature_checks import FeatureCheckError
+from tasks.rollout.settings import SamplingSettings
+from tests.support.bundles import write_bundle
+from tests.support.mopd_rounds import faculty_at, planned, told
+from tests.support.refused import raised
+
+
+@pytest.fixture(scope="module")
+def runner(home_with_teachers, tmp_path_factory):
+    with faculty_at(home_with_teachers, tmp_path_factory.mktemp("controls") / "home") as made:
+        yield made
+
+
+def spec_of(control, plan, max_new_tokens=4, distil=None):
+    return ControlSpec(
+        control=control,
+        plan=plan,
+        settings=told(distil, rollouts_per_prompt=2),
+        order=ControlOrder(),
+        sampling=SamplingSettings(max_new_tokens=max_new_tokens),
+        seed=0,
+        budget=1.0,
+    )
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("control", [Control.OFF_POLICY_SFT, Control.MOPD_AFTER_SFT])
+def test_sft_on_answers_that_are_all_cut_off_is_left_out(runner, control):
+    made = train_off_policy(runner, spec_of(control, planned(runner), max_new_tokens=1))
+    assert (made.control, made.checkpoint) == (control, None)
+    assert "shout teacher and the whisper teacher" in made.reason
+
+
+@pytest.mark.medium
+def test_an_outcome_that_never_differs_is_left_out_and_another_idle_feature_is_an_error(
+    runner, tmp_path
+):
+    bundle = write_bundle(tmp_path / "alike", grade="return Grade(0.0)")
+    environment = Artifact(kind="environment", digest=runner.store.put_tree(bundle), record="")
+    plan = planned(runner)
+    teachers = [each.model_copy(update={"environment": environment}) for each in plan.teachers]
+    alike = plan.model_copy(update={"teachers": teachers})
+    made = train_arm(runner, spec_of(Control.MOPD_WITH_OUTCOME, alike))
+    assert (made.checkpoint, made.reason) == (None, ALIKE)
+    with raised(FeatureCheckError, "no-effect", "'outcome'"):  # of settings, not of this control
+        train_arm(runner, spec_of(Control.SHUFFLED_TEACHERS, alike, distil={"outcome_weight": 1.0}))
