@@ -1,16 +1,24 @@
 """Real controls of the tiny faculty that find nothing to learn from, and one that fails."""
 
-import pytest
+from pathlib import Path
 
-from lineage.artifacts import Artifact
+import pytest
+from markupsafe import escape
+
+from lineage.artifacts import Artifact, Student, read_manifest
+from lineage.registry.registry import Registry
+from lineage.view.summary import summary_of
 from tasks.contracts.controls import Control, ControlOrder
 from tasks.controls.planned import ALIKE, train_arm, train_off_policy
 from tasks.controls.specs import ControlSpec
 from tasks.onpolicy.feature_checks import FeatureCheckError
+from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
+from tests.support import tiny_faculty as tiny
 from tests.support.bundles import write_bundle
 from tests.support.mopd_rounds import faculty_at, planned, told
 from tests.support.refused import raised
+from workflows.consolidation.workflow import consolidate
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +60,22 @@ def test_an_outcome_that_never_differs_is_left_out_and_another_idle_feature_is_a
     assert (made.checkpoint, made.reason) == (None, ALIKE)
     with raised(FeatureCheckError, "no-effect", "'outcome'"):  # of settings, not of this control
         train_arm(runner, spec_of(Control.SHUFFLED_TEACHERS, alike, distil={"outcome_weight": 1.0}))
+
+
+@pytest.mark.medium
+def test_a_student_is_published_without_the_controls_that_found_no_answer(teachers):
+    settings = [
+        "gate_prompts_per_domain=0",
+        "prompts_per_domain=2",
+        "max_new_tokens=1",
+        "controls=parameter_average,off_policy_sft,mopd_after_sft",
+    ]
+    consolidate(**{**tiny.ORDER, "settings": settings})
+    store = StepRunner().store
+    entry = Registry(store).resolve("student.general@latest")
+    assert read_manifest(store, entry.digest, Student).controls.keys() == {"parameter_average"}
+    summary = summary_of(store, "student.general@latest")
+    assert summary.left_out.keys() == {"off_policy_sft", "mopd_after_sft"}
+    page = Path(summary.report).read_text("utf-8")
+    for reason in summary.left_out.values():
+        assert f"was left out: {escape(reason)}." in page
