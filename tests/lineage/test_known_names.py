@@ -7,10 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lineage.errors import MissingBlobError
 from lineage.operations.adoption import endorse
 from lineage.registry.known import KnownNames, known_names
-from lineage.registry.manifests import KnownManifests
 from lineage.registry.registry import Registry
 from lineage.registry.survey import survey
 from lineage.store.store import FolderStore
@@ -227,56 +225,33 @@ def test_without_a_key_nothing_is_kept_and_no_key_is_made(listed, shared, monkey
     assert not (tmp_path / "home").exists()
 
 
-def test_each_store_and_each_key_has_a_file_or_seal_of_its_own(shared, monkeypatch, tmp_path):
+def test_a_document_is_not_believed_under_another_name(tmp_path):
+    kept = Kept(tmp_path / "kept.db", SECRET)
+    kept.put("one", 1)
+    kept.put("two", 2)
+    kept.save()
+    assert [kept.find("one"), kept.find("two"), kept.find("three")] == [1, 2, None]
+    kept.save()
+    with sqlite3.connect(tmp_path / "kept.db") as rows:
+        rows.execute("DELETE FROM kept WHERE name = 'two'")
+        rows.execute("UPDATE kept SET name = 'two'")
+    assert [kept.find("one"), kept.find("two")] == [None, None]
+
+
+def test_what_is_kept_counts_for_one_key_and_one_store(shared, monkeypatch, tmp_path):
     monkeypatch.setenv("PROVOST_HOME", str(tmp_path / "home"))
-    with kept_of(shared.math) as kept:
-        kept.put("name", 1)
-    for store, expected in ((shared.math, 1), (shared.code, None)):
+    other = FolderStore(tmp_path / "other", signing_key=shared.math.signing_key)
+    for store, value in ((shared.math, 1), (other, 2)):
         with kept_of(store) as kept:
-            assert kept.find("name") == expected
-    with kept_of(FolderStore(tmp_path / "other", signing_key=shared.math.signing_key)) as kept:
-        assert kept.find("name") is None
+            kept.put("name", value)
 
+    def found(store):
+        with kept_of(store) as kept:
+            return kept.find("name")
 
-class TestManifests:
-    @pytest.fixture
-    def facts(self, listed, shared, tmp_path):
-        """Return a function that gives what is known of a version's manifest, and how."""
-        read = []
-        [entry] = [e for e in listed()[0].entries if e.name == "teacher.code"]
-
-        def ask(*, facts="size 1", seconds_later=10.0):
-            store = FolderStore(shared.folder)
-            clock = lambda: time.time() + seconds_later  # noqa: E731
-            kept = Kept(tmp_path / "kept.db", SECRET, clock=clock)
-            known = KnownManifests(store, kept, facts)
-            read.clear()
-
-            def size():
-                read.append(entry.digest)
-                return len(store.get_bytes(entry.digest))
-
-            found = known.of(entry, size)
-            known.save()
-            kept.save()
-            return found, len(read)
-
-        ask.blob = shared.code.blobs.path(entry.digest)
-        return ask
-
-    def test_one_is_read_once_for_the_same_facts(self, facts):
-        assert [facts(), facts()] == [(len(b"code"), 1), (len(b"code"), 0)]
-        assert facts(facts="size 2") == (len(b"code"), 1)
-
-    def test_one_that_was_put_a_moment_ago_is_read_again(self, facts):
-        facts(seconds_later=0.0)
-        assert facts() == (len(b"code"), 1)
-
-    def test_a_blob_with_other_bytes_or_none_is_reported(self, facts):
-        facts()
-        spoil(facts.blob)
-        with pytest.raises(ValueError, match="no longer has the digest"):
-            facts()
-        facts.blob.unlink()
-        with pytest.raises(MissingBlobError):
-            facts()
+    assert [found(shared.math), found(other), found(shared.code)] == [1, 2, None]
+    files = sorted((tmp_path / "home/index").iterdir())
+    assert len(files) == 2
+    for file, content in zip(files, [file.read_bytes() for file in reversed(files)], strict=True):
+        file.write_bytes(content)
+    assert [found(shared.math), found(other)] == [None, None]
