@@ -10,8 +10,8 @@ from tests.onpolicy.test_parallel import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
 GAP = 1e-4
-"""Nats per token by which servers may be away from the policy after an update. In fp32 they are
-within 1e-5, and every update here moves the policy by more."""
+"""Nats per token by which servers may be away from the policy after an update; in fp32 they are
+within 1e-5."""
 
 
 def play(folder, ranks, start, servers, **told):
