@@ -22,11 +22,11 @@ def servers():
         yield stand_ins, [stack.enter_context(serving(one)) for one in stand_ins]
 
 
-def sampling(urls, folder):
-    """Return settings with these servers."""
+def sampling(urls, folder, **more):
+    """Return settings with these servers; further fields of theirs by name."""
     first, *others = urls
     server = {"url": first, "served_model": NAME, "weights_folder": str(folder / "weights")}
-    more = {"other_urls": others} if others else {}
+    more |= {"other_urls": others} if others else {}
     return {"engine": "vllm", "vllm": server | more | {"timeout_seconds": 60.0}}
 
 
@@ -34,7 +34,7 @@ def play(folder, num_ranks, urls, **told):
     """Return the rollouts and the student of a run."""
     folder.mkdir()
     base = base_model(folder / "base", tied=True)
-    told["sampling"] = sampling(urls, folder)
+    told["sampling"] = sampling(urls, folder, **told.pop("server", {}))
     run("ranks_play.py", num_ranks, folder, base, json.dumps(told))
     rollouts = json.loads((folder / "rollouts-0.json").read_text())
     return rollouts, load_model(folder / "student").state_dict()
@@ -93,6 +93,18 @@ def test_a_server_that_takes_no_adapter_of_the_rank_ends_all_ranks(servers, tmp_
         play(tmp_path / "ranks", 2, urls, loop=loop)
     assert "on rank 1: " in str(caught.value)
     assert not stand_ins[0].bodies("/collective_rpc")
+
+
+def test_an_adapter_that_does_not_act_on_one_server_ends_all_ranks(servers, tmp_path):
+    stand_ins, urls = servers
+    for one in stand_ins:
+        one.lora_rank = 2
+    stand_ins[1].adapts = False
+    loop, limit = {"adapter": {"rank": 2, "alpha": 4}}, {"max_log_prob_gap": 1e-4}
+    with pytest.raises(AssertionError, match="nats per token away from the policy's"):
+        play(tmp_path / "ranks", 2, urls, loop=loop, server=limit)
+    # The first adapter changes nothing, and the second one does.
+    assert len(stand_ins[1].bodies("/reset_prefix_cache")) == 2
 
 
 def test_a_server_of_no_use_ends_all_ranks_with_a_message(servers, tmp_path):
