@@ -41,6 +41,8 @@ class Survey:
     def pointing_at(self, entry: Entry) -> list[str]:
         """Return the aliases that lead to an entry, sorted."""
         pointing = self.aliases.get(entry.name, {})
+        if entry.version not in pointing.values():
+            return []
         return sorted(alias for alias, version in pointing.items() if version == entry.version)
 
     def status(self, entry: Entry) -> str:

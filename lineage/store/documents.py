@@ -8,6 +8,7 @@ carries the digest of its body: a flipped byte is found.
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -34,6 +35,7 @@ def is_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None and key.rpartition("/")[2] not in _LEAVINGS
 
 
+@lru_cache(maxsize=4096)  # thousands of slots have the same few names
 def _is_segment(name: str) -> bool:
     return _SEGMENT.fullmatch(name) is not None and name not in _LEAVINGS
 
