@@ -20,6 +20,8 @@ def postgres() -> Iterator[str]:
     """Yield the address of a server's database ``postgres``, for SQLAlchemy."""
     if not PROGRAMS:
         pytest.skip("PostgreSQL is not installed (Debian's package is `postgresql`)")
+    if os.geteuid() not in {entry.pw_uid for entry in pwd.getpwall()}:
+        pytest.skip("PostgreSQL runs as a user with a name, and this one has none")
     folder = Path(tempfile.mkdtemp(prefix="provost-pg-"))
     user = None
     if os.geteuid() == 0:  # the server refuses to run as root

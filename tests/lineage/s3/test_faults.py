@@ -134,8 +134,13 @@ def endpoint(server, monkeypatch):
 
 
 @pytest.fixture
-def bucket(endpoint):
-    return Bucket(BUCKET, f"p{time.time_ns()}")
+def prefix():
+    return f"p{time.time_ns()}"
+
+
+@pytest.fixture
+def bucket(endpoint, prefix):
+    return Bucket(BUCKET, prefix)
 
 
 @pytest.fixture
@@ -191,9 +196,7 @@ RELEASE = """
 import sys
 from pathlib import Path
 from lineage.store.s3 import Bucket
-from lineage.store.s3_store import S3Store, open_s3
-from lineage.trust.author import own_key
-from lineage.errors import StoreUnfitError
+from lineage.store.s3_store import S3Store
 from lineage.registry.registry import Registry
 from tests.lineage.test_registry import artifact
 bucket, prefix, cache, writer = sys.argv[1:]
@@ -203,8 +206,8 @@ for number in range(5):
 """
 
 
-def test_eight_teams_release_at_once_and_nothing_is_lost(store, bucket, tmp_path):
-    command = [sys.executable, "-c", RELEASE, bucket._bucket, bucket._prefix]
+def test_eight_teams_release_at_once_and_nothing_is_lost(store, prefix, tmp_path):
+    command = [sys.executable, "-c", RELEASE, BUCKET, prefix]
     writers = [subprocess.Popen([*command, str(tmp_path / str(n)), f"team-{n}"]) for n in range(8)]
     assert [writer.wait() for writer in writers] == [0] * 8
     entries = Registry(store).versions("teacher.math")

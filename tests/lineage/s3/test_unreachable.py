@@ -163,7 +163,7 @@ def test_a_fault_of_the_platform_points_to_the_doctor_once():
 
 @pytest.mark.slow
 def test_a_process_without_a_server_ends_within_20_seconds(silent_server):
-    code = "from lineage.store import open_store; open_store('s3://bucket/p')"
+    code = "from lineage.store.store import open_store; open_store('s3://bucket/p')"
     started = time.monotonic()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "StoreUnfitError" in result.stderr
