@@ -1,17 +1,21 @@
 """Runs every test, part by part, and writes what became of them: ``make test-all``.
 
 Each file with slow or browser tests is a part of its own, and so are the tests that need a GPU. All
-others, default and medium, are the last part. A part ends by itself or at its time limit. A test
-that lacks something (a browser, a database server, a GPU) is listed as skipped, with what it lacks.
+others, default and medium, are the last part. Parts of a file run beside each other, one for each
+core. A part ends by itself or at its time limit. A test that lacks something (a browser, a database
+server, a GPU) is listed as skipped, with what it lacks.
 
     python -m benchmarks.platform.all_tests             # all parts
-    python -m benchmarks.platform.all_tests --resume    # those that have not passed at this commit
+    python -m benchmarks.platform.all_tests --resume    # those that have not passed as they are now
 
 The result goes into ``results/test_all.json``, after each part, if the checkout has no changes that
-are not committed. A checkout with changes is tested without a written result.
+are not committed. Each part names the commit that last changed what it tests: the product, the
+part's own files, and the tests' files that these import. A checkout with changes is tested without
+a written result.
 """
 
 import argparse
+import ast
 import os
 import shlex
 import signal
@@ -19,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -30,7 +35,9 @@ from benchmarks.common.circumstances import RESULTS, ROOT, facts
 from benchmarks.common.results import Row, load, write_whole
 
 FILE = RESULTS / "test_all.json"
-DEFAULT_MINUTES, PART_MINUTES = 30.0, 20.0
+DEFAULT_MINUTES, PART_MINUTES = 30.0, 30.0
+_TAIL = 80
+"""Lines of the output of a part that did not pass."""
 SLOW = "(slow or browser) and not gpu and not cluster"
 REST = "not (slow or browser or gpu or cluster)"
 GPU = "gpu and not cluster"
@@ -50,31 +57,40 @@ class Part:
     lacks: str = ""
     """What the part needs and this machine does not have."""
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is the slow tests of one file."""
+        return self.name.endswith(".py")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts that are left, one after another; return 1 if one of them did not pass."""
+    """Run the parts that are left; return 1 if one of them did not pass."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--resume", action="store_true", help="leave out parts that passed")
-    parser.add_argument(
-        "--workers", default="", help="pytest-xdist's arguments, for the first part"
-    )
+    parser.add_argument("--workers", default="", help="pytest-xdist's arguments, for the last part")
     given = parser.parse_args(arguments)
-    circumstances = facts()
-    clean = is_clean()
+    circumstances, clean = facts(), is_clean()
     earlier = load(FILE, {"parts": []}) if given.resume and clean else {"parts": []}
-    rows = passed_at(tree(), earlier)
-    done = {row["part"] for row in rows}
-    left = [part for part in parts(shlex.split(given.workers)) if part.name not in done]
-    while left:
-        part = left.pop(0)
-        sys.stdout.write(f"{part.name} ...\n")
+    every = parts(shlex.split(given.workers))
+    trees = {part.name: tree(part) for part in every}
+    rows = passed_at(trees, earlier)
+    left = [part for part in every if part.name not in {row["part"] for row in rows}]
+
+    def finish(part: Part, row: Row) -> None:
+        left.remove(part)
+        rows.append(row | {"tree": trees[part.name]})
+        sys.stdout.write(line(row) + "\n")
         sys.stdout.flush()
-        rows.append(run(part))
-        sys.stdout.write(line(rows[-1]) + "\n")
         if clean:
             names = [each.name for each in left]
-            content = {"circumstances": circumstances, "tree": tree(), **summary(rows, names)}
-            write_whole(FILE, content)
+            write_whole(FILE, {"circumstances": circumstances, **summary(rows, names)})
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        running = {pool.submit(run, part): part for part in left if part.is_file}
+        for future in as_completed(running):
+            finish(running[future], future.result())
+    for part in list(left):
+        finish(part, run(part))
     return 0 if summary(rows)["outcome"] == "passed" else 1
 
 
@@ -105,7 +121,7 @@ def run(part: Part) -> Row:
     if part.lacks:
         lack = {"test": part.name, "because": f"this machine lacks {part.lacks}"}
         return {"part": part.name, "outcome": "skipped", "skipped": [lack], "seconds": 0.0}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "out").open("w+b") as out:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         begin = time.monotonic()
@@ -113,6 +129,8 @@ def run(part: Part) -> Row:
             [*command, f"--junitxml={report}", f"--basetemp={folder}/files", *part.arguments],
             cwd=ROOT,
             start_new_session=True,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
         try:
             process.wait(part.minutes * 60)
@@ -121,6 +139,10 @@ def run(part: Part) -> Row:
             row = {"outcome": "timed out", "minutes": part.minutes}
         finally:
             _end(process)
+        if row["outcome"] != "passed":
+            out.seek(0)
+            tail = out.read().decode(errors="replace").splitlines()[-_TAIL:]
+            sys.stdout.write("\n".join([f"--- {part.name}", *tail, ""]))
     return {"part": part.name, **row, "seconds": round(time.monotonic() - begin, 1)}
 
 
@@ -170,10 +192,13 @@ def summary(rows: Sequence[Row], not_run: Sequence[str] = ()) -> Row:
     }
 
 
-def passed_at(commit: str, earlier: Row) -> list[Row]:
-    """Return the rows of an earlier result that need not run again at this tree."""
-    same = earlier.get("tree") == commit
-    return [row for row in earlier["parts"] if same and row["outcome"] == "passed"]
+def passed_at(trees: Mapping[str, str], earlier: Row) -> list[Row]:
+    """Return the rows of an earlier result that need not run again; ``trees`` by part."""
+    return [
+        row
+        for row in earlier["parts"]
+        if row["outcome"] in ("passed", "skipped") and trees.get(row["part"]) == row["tree"]
+    ]
 
 
 def line(row: Row) -> str:
@@ -189,26 +214,33 @@ def line(row: Row) -> str:
     )
 
 
-_TESTED = (
-    "workflows",
-    "tasks",
-    "lineage",
-    "images",
-    "infra",
-    "tests",
-    "Makefile",
-    "pyproject.toml",
-)
+_PRODUCT = ("workflows", "tasks", "lineage", "images", "infra", "Makefile", "pyproject.toml")
+_SHARED = ("tests/support", "tests/conftest.py")
 
 
 def is_clean() -> bool:
     """Return whether what is tested has no changes that are not committed."""
-    return not _git("status", "--porcelain", "--", *_TESTED)
+    return not _git("status", "--porcelain", "--", *_PRODUCT, "tests")
 
 
-def tree() -> str:
-    """Return the commit that last changed what is tested."""
-    return _git("log", "-1", "--format=%H", "--", *_TESTED)
+def tree(part: Part | None = None) -> str:
+    """Return the commit that last changed what a part tests; without a part, any test."""
+    own = [*_SHARED, *imported(Path(part.name))] if part and part.is_file else ["tests"]
+    return _git("log", "-1", "--format=%H", "--", *_PRODUCT, *own)
+
+
+def imported(file: Path) -> list[str]:
+    """Return a file of tests and the files of tests that it imports, directly or not."""
+    found, left = [], [file]
+    while left:
+        one = left.pop()
+        if str(one) in found or not (ROOT / one).is_file():
+            continue
+        found.append(str(one))
+        for node in ast.walk(ast.parse((ROOT / one).read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+                left.append(Path(*str(node.module).split(".")).with_suffix(".py"))
+    return found
 
 
 def _git(*words: str) -> str:

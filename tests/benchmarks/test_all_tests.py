@@ -1,10 +1,11 @@
 """One command runs every test: a part that hangs, fails or lacks something is named."""
 
 import time
+from pathlib import Path
 
 import pytest
 
-from benchmarks.platform.all_tests import Part, line, outcome, passed_at, run, summary
+from benchmarks.platform.all_tests import Part, imported, line, outcome, passed_at, run, summary
 
 TESTS = """
 import subprocess, sys, time, pytest
@@ -99,6 +100,15 @@ def test_the_whole_passes_if_no_part_failed_or_ran_out_of_time():
 
 
 def test_only_what_passed_on_the_same_commit_is_not_run_again():
-    earlier = {"tree": "abc", "parts": [PASSED, FAILED]}
-    assert passed_at("abc", earlier) == [PASSED]
-    assert passed_at("abd", earlier) == []
+    earlier = {"parts": [PASSED | {"tree": "abc"}, FAILED | {"tree": "abc"}]}
+    assert passed_at({"a": "abc", "b": "abc"}, earlier) == [PASSED | {"tree": "abc"}]
+    assert passed_at({"a": "abd", "b": "abc"}, earlier) == []
+    assert passed_at({"b": "abc"}, earlier) == []  # the part is no more
+
+
+def test_a_part_depends_on_the_test_files_that_it_imports():
+    file = "tests/onpolicy/test_adapters_of_families.py"
+    found = imported(Path(file))
+    assert found[0] == file
+    assert {"tests/onpolicy/test_loop.py", "tests/onpolicy/test_student.py"} <= set(found)
+    assert "tests/onpolicy/test_cuts.py" not in found
