@@ -38,6 +38,7 @@ from tasks.ledger import source_gradients
 from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.source_gradients import UpdateReport
 from tasks.model import log_probs
+from tasks.model.kernels.unread_tokens import reads_prefixes_once
 from tasks.model.settings import Precision
 from tasks.mopd.losses import exact
 from tasks.mopd.objective import Distillation
@@ -87,6 +88,7 @@ class _PlannedOutside(Learner):
     answers: Answers
 
     def _plans(self, scored: Sequence[ScoredRollout], step: int) -> list[list[Microbatch]]:
+        reads_prefixes_once(self.model, 2)  # tried on the model, which has no real numbers
         self.answers.is_off = True
         with unset_fake_temporarily():
             plans = super()._plans(scored, step)
