@@ -164,7 +164,8 @@ def outcome(report: Path, status: int) -> Row:
         name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
         lack = case.find("skipped")
         if lack is not None:
-            skipped.append({"test": name, "because": lack.get("message", "")})
+            because = lack.get("message", "").replace(f"{ROOT}/", "")  # a result names no place
+            skipped.append({"test": name, "because": because})
         elif case.find("failure") is not None or case.find("error") is not None:
             failed.append(name)
         else:
