@@ -61,6 +61,7 @@ def test_no_task_or_workflow_passes_a_pickle():
     assert pickled == []
 
 
+@pytest.mark.medium
 def test_flyte_warns_of_no_type_that_it_does_not_know():
     """As of a class variable in a model, which it takes for a field, and would pickle."""
     assert everything()["printed"] == []

@@ -192,6 +192,7 @@ def test_a_demonstration_that_does_not_fit_the_context_is_refused(faculty, root)
     assert "but the model takes 128: shorten or leave out the longest" in message
 
 
+@pytest.mark.medium
 def test_prompts_that_do_not_fit_the_context_are_refused(faculty, root):
     prompts = PROMPTS.format(name="shout").replace(
         'Message("user", word))', 'Message("user", word * (60 if len(word) == 4 else 1)))'

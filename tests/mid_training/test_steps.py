@@ -108,6 +108,7 @@ def test_a_bill_of_materials_lists_the_text_with_the_licenses_of_its_documents(
     assert licenses == [{"id": "CC-BY-4.0"}, {"name": "unknown"}]
 
 
+@pytest.mark.medium
 def test_text_that_holds_an_evaluation_prompt_is_refused(runner, start, text, tmp_path):
     for question in ("12+12=24", "FOX 3   fox"):
         held = TextData([text], [asked(runner, tmp_path, question)])

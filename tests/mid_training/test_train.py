@@ -61,6 +61,7 @@ def test_an_isolated_document_is_read_as_if_it_were_alone(isolated):
     assert num_tokens == 5 * 9
 
 
+@pytest.mark.medium
 def test_a_plain_row_is_read_as_one_text(tmp_path, isolated):
     rows = [plain(row) for row in ISOLATED]
     expected = torch.cat([losses_of(row.input_ids) for row in rows]).mean().item()
@@ -69,6 +70,7 @@ def test_a_plain_row_is_read_as_one_text(tmp_path, isolated):
     assert abs(isolated[0]["loss"] - expected) > 0.01
 
 
+@pytest.mark.medium
 def test_a_policy_in_bf16_trains_in_fp32(tmp_path):
     model, _, _ = train(tmp_path, ISOLATED, model=tiny_model().bfloat16())
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}

@@ -20,6 +20,7 @@ def restored():
     gc.set_threshold(*before)
 
 
+@pytest.mark.medium
 def test_a_command_collects_rarely_and_a_step_in_it_as_always(home):
     always = gc.get_threshold()
     assert CliRunner().invoke(main, ["lineage", "gc"]).exit_code == 0

@@ -158,6 +158,7 @@ def test_without_another_reference_it_is_held_back_by_what_it_was(tmp_path):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.medium
 def test_a_policy_in_bf16_trains_in_fp32(tmp_path):
     model, logged = train(tmp_path, model=tiny_model().bfloat16())
     # A first step has no lead yet over what the policy was.

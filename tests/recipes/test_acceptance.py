@@ -57,6 +57,7 @@ def test_the_plan_of_a_recipe_passes_by_its_waiver_before_and_after_the_gate(run
     assert [waiver.digest for waiver in passed.plan.waivers] == waivers
 
 
+@pytest.mark.medium
 def test_the_reason_of_a_waiver_names_the_recipe(runner, faculty):
     misfit(faculty)
     [digest] = accepted(runner, "code@1")
