@@ -1,7 +1,7 @@
 """Tables of the project's own estimates, which rest on no measurement of these sizes."""
 
 from benchmarks.common.circumstances import RESULTS
-from benchmarks.common.markdown import table
+from benchmarks.common.markdown import NOT_RUN, table
 from benchmarks.common.results import load
 from tasks.estimate.layouts import Change
 from tasks.estimate.question import fits_of
@@ -65,7 +65,7 @@ def ledger_options() -> str:
     """Return what each cheaper ledger loses of an audit."""
     found = load(RESULTS / "ledger_options.json", {})
     if not found:
-        return "*Not run yet.*\n"
+        return NOT_RUN
     return table(
         ("option", "mean error", "largest error", "same teacher"),
         (

@@ -7,6 +7,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
+NOT_RUN = "*Not run yet.*\n"
+"""In the place of a table without a result."""
 
 
 def result(name: str) -> dict[str, Any]:

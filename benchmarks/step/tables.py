@@ -3,14 +3,13 @@
 from statistics import median
 
 from benchmarks.common.circumstances import RESULTS
-from benchmarks.common.markdown import result, table
+from benchmarks.common.markdown import NOT_RUN, result, table
 from benchmarks.common.results import Row, load
 
 PHASES = (
     *("teacher forward", "student forward", "heads and loss"),
     *("backward", "optimizer", "rest"),
 )
-NOT_RUN = "*Not run yet.*\n"
 
 
 def shared_prefixes() -> str:

@@ -5,13 +5,15 @@ reports a blob that is missing or has other bytes by now. In a store without fil
 that is left to ``verify``: a list sends no request for what it knows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import JsonValue
 
 from lineage.registry.slots import Entry
+from lineage.registry.survey import Survey
 from lineage.store.documents import Stamp
 from lineage.store.store import FolderStore, Store
 from lineage.trust.kept import Kept
@@ -27,6 +29,22 @@ class KnownManifests:
     """The facts by name, with the version of how they are read."""
     _names: dict[str, Any] = field(default_factory=dict, init=False)
     _changed: set[str] = field(default_factory=set, init=False)
+
+    def each(
+        self, found: Survey, read: Callable[[Store, Entry], JsonValue]
+    ) -> Iterator[tuple[Entry, str, Any]]:
+        """Yield the entries of a survey with reference and facts, and keep these at the end.
+
+        An entry with a manifest that cannot be read is a problem of the survey, and is left out.
+        """
+        for entry in found.entries:
+            reference = f"{entry.name}@{entry.version}"
+            facts = found.attempt(
+                reference, partial(self.of, entry, partial(read, self.store, entry)), None
+            )
+            if facts is not None:
+                yield entry, reference, facts
+        self.save()
 
     def of(self, entry: Entry, read: Callable[[], JsonValue]) -> JsonValue:
         """Return the facts of what is registered; ``read`` gives them if they are not known."""

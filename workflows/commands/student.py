@@ -1,8 +1,6 @@
 """``provost student``: published students, their versions and aliases."""
 
 from collections.abc import Collection, Iterator
-from functools import partial
-from typing import Any
 
 import click
 from pydantic import JsonValue
@@ -65,22 +63,17 @@ def _versions(
     found: Survey, known: KnownManifests, recalled: Collection[str]
 ) -> Iterator[StudentVersion]:
     """Yield the versions with a manifest that can be read; the others are problems."""
-    for entry in found.entries:
-        reference = f"{entry.name}@{entry.version}"
-        read = partial(known.of, entry, partial(_manifest, known.store, entry))
-        manifest: Any = found.attempt(reference, read, None)
-        if manifest is not None:
-            yield StudentVersion(
-                reference=reference,
-                digest=entry.digest,
-                aliases=found.pointing_at(entry),
-                teachers=manifest["teachers"],
-                waivers=manifest["waivers"],
-                published=entry.created,
-                status=found.status(entry),
-                recalled_teachers=[name for name in manifest["teachers"] if name in recalled],
-            )
-    known.save()
+    for entry, reference, manifest in known.each(found, _manifest):
+        yield StudentVersion(
+            reference=reference,
+            digest=entry.digest,
+            aliases=found.pointing_at(entry),
+            teachers=manifest["teachers"],
+            waivers=manifest["waivers"],
+            published=entry.created,
+            status=found.status(entry),
+            recalled_teachers=[name for name in manifest["teachers"] if name in recalled],
+        )
 
 
 def _row(version: StudentVersion) -> tuple[str | list[str], ...]:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 from pydantic import JsonValue
@@ -68,22 +66,17 @@ def list_teachers(as_document: bool) -> None:
 
 def _versions(found: Survey, known: KnownManifests) -> Iterator[TeacherVersion]:
     """Yield the versions with a release that can be read; the others are problems."""
-    for entry in found.entries:
-        reference = f"{entry.name}@{entry.version}"
-        read = partial(known.of, entry, partial(_release, known.store, entry))
-        release: Any = found.attempt(reference, read, None)
-        if release is not None:
-            yield TeacherVersion(
-                reference=reference,
-                digest=entry.digest,
-                aliases=found.pointing_at(entry),
-                owner=entry.owner,
-                kind=release["kind"],
-                fork_point=release["fork_point"],
-                released=entry.created,
-                status=found.status(entry),
-            )
-    known.save()
+    for entry, reference, release in known.each(found, _release):
+        yield TeacherVersion(
+            reference=reference,
+            digest=entry.digest,
+            aliases=found.pointing_at(entry),
+            owner=entry.owner,
+            kind=release["kind"],
+            fork_point=release["fork_point"],
+            released=entry.created,
+            status=found.status(entry),
+        )
 
 
 def _row(version: TeacherVersion) -> tuple[str, ...]:
