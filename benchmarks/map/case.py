@@ -63,7 +63,7 @@ FULL = Sizes(
     blend_count=300,
     foundation_steps=80,
     team_steps=12,
-    prompts_per_step=4,
+    prompts_per_step=8,
     merge_steps=16,
     merge_rollouts=96,
 )
