@@ -145,7 +145,7 @@ def test_a_direction_needs_more_than_both_intervals(last, expected):
 LENGTHS = {
     "length-3": point(0.8, 0.9, 0.5),
     CENTER: point(0.85, 0.86, 0.5, staged_ladder=0.7),
-    "length-12": point(0.9, 0.7, 0.5),
+    "length-9": point(0.9, 0.7, 0.5),
 }
 
 
@@ -163,7 +163,7 @@ def test_predictions_are_judged_where_the_figures_decide():
         "points": [
             {"point": "length-3", "winner": "off_policy_sft"},
             {"point": CENTER, "winner": "off_policy_sft"},
-            {"point": "length-12", "winner": "mix_rl"},
+            {"point": "length-9", "winner": "mix_rl"},
             {"point": "gap-6", "winner": "student"},
         ],
         "axes": [
@@ -197,7 +197,7 @@ def test_the_page_has_a_line_for_every_point_and_prediction():
 
 
 def test_a_panel_has_the_points_that_ran(tmp_path):
-    found = {CENTER: LENGTHS[CENTER], "length-12": LENGTHS["length-12"]}
+    found = {CENTER: LENGTHS[CENTER], "length-9": LENGTHS["length-9"]}
     # Values 3, 6 and 12 are at 0, 1 and 2; the first did not run.
     assert bars("length", "student", found) == [
         (1, 0.85, pytest.approx(0.05), pytest.approx(0.05)),
