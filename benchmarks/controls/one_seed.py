@@ -97,7 +97,8 @@ def merged(
 ) -> dict[str, Any]:
     """Consolidate released teachers; return outcomes and costs of the student and its controls."""
     register_checkpoint(runner, "fork-point", fork_point, "foundation")
-    start = Registry(runner.store).resolve("fork-point@latest")
+    # A later one may have been registered since: merges of several fork points share a store.
+    start = Registry(runner.store).resolve(fork_point.digest)
     run_locally(
         consolidate,
         teachers=[release.digest for release in releases],

@@ -48,3 +48,15 @@ def test_a_case_scores_every_method_on_the_same_prompts_and_says_what_each_took(
     # All of it is found again: the same outcomes, and the costs that the records attest.
     again = run_case(CENTER, POINT, 0, TINY, Scale.MICRO)
     assert again == made
+
+
+@pytest.mark.slow
+def test_a_fork_point_is_found_again_behind_a_later_one(tracked_home):
+    points = [
+        POINT,
+        POINT.model_copy(update={"conflict": Conflict.ANSWER}),  # a fork point of its own
+        POINT.model_copy(update={"gap": 2}),  # that of the first
+    ]
+    made = [run_case(f"point-{n}", point, 0, TINY, Scale.MICRO) for n, point in enumerate(points)]
+    starts = [case["rows"]["fork_point"]["add"] for case in made]
+    assert starts[2] == starts[0]
