@@ -1,6 +1,6 @@
 """Base of all stored documents: frozen, strict, and readable under the names of older versions."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
@@ -19,6 +19,13 @@ def respelled(data: object) -> object:
     if not isinstance(data, (dict, Mapping)) or NOW.keys().isdisjoint(data):  # dict first: fast
         return data
     return {NOW.get(name, name): value for name, value in data.items()}
+
+
+def without(data: object, retired: Container[str]) -> object:
+    """Return the fields of a stored document without those of an older version."""
+    if not isinstance(data, Mapping):
+        return data
+    return {name: value for name, value in data.items() if name not in retired}
 
 
 def respelled_deep(value: JsonValue) -> JsonValue:

@@ -7,13 +7,12 @@ from tasks.mopd.round_form import RoundForm
 from workflows.graph import named
 
 RECIPE = RoundForm().recipe()
-"""Recipe of a consolidation with default inputs; the gate learns from its outcomes."""
+"""Recipe of a consolidation with default inputs; the page shows its outcomes."""
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 
 
 @workflow
 def gate(
-    gate_least_predicted: float = 0.85,
     gate_prompts_per_domain: int = 64,
     ladder_stages: int = 1,
     max_new_tokens: int = 24,
@@ -23,8 +22,6 @@ def gate(
     """Measure whether released teachers fit a student, and report why.
 
     Args:
-        gate_least_predicted: Minimum predicted gain transfer (0 to 1, relative to a fitting
-            teacher) to accept a teacher.
         gate_prompts_per_domain: Number of prompts per domain on which teachers are measured.
         ladder_stages: Number of stages of the merge; above 1, rungs are measured too.
         max_new_tokens: Maximum number of tokens per response; longer ones are truncated.
@@ -34,7 +31,6 @@ def gate(
     made = probe_teachers(
         teachers=teachers,
         student=student,
-        least_predicted=gate_least_predicted,
         prompts_per_domain=gate_prompts_per_domain,
         max_new_tokens=max_new_tokens,
         ladder_stages=ladder_stages,

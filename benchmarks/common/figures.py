@@ -20,7 +20,7 @@ from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.estimates import ledger_options, ledger_sizes, memory
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
-from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table
+from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table, calibrated_today
 from benchmarks.gate.fresh.tables import FRESH
 from benchmarks.map.shown import map_costs, map_ladder, map_picture, map_points, map_predictions
 from benchmarks.real.table import climbs, merges, students
@@ -185,6 +185,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "recipe_attempts": recipe_attempts,
     "gate_calibrated": calibrated_table,
     "gate_calibrated_ancestry": calibrated_ancestry,
+    "gate_today": calibrated_today,
     **FRESH,
     "recipe_counts": recipe_counts,
     "recipe_gaps": recipe_gaps,

@@ -1,4 +1,4 @@
-"""Fits the gate's regression on half of the cases, and judges the other half with it."""
+"""Fits the regression on half of the cases, and compares both halves with it and with the gate."""
 
 import json
 import math
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from benchmarks.common.results import Row
 from benchmarks.common.statistics import auc, rank_correlation
+from benchmarks.gate.regression import FILE, Calibration, features, predict
 from benchmarks.gate.shares import baseline, halves, measure_of, share
 from tasks.contracts.handover import Verdict
-from tasks.gate.prediction import FILE, Calibration, features, predict
-from tasks.gate.verdict import GateSettings, judge
+from tasks.gate.verdict import GateSettings, Judged, judge
 
 LOST = 0.15
 """Of what a fitting teacher passes on."""
@@ -29,7 +29,7 @@ PENALTY = 2e-3
 
 
 def calibrate(results: Row) -> None:
-    """Fit on one half and write the gate's ``calibration.json``."""
+    """Fit on one half and write ``regression.json``."""
     cases = results["cases"]
     fitted, _ = halves(cases)
     fits = baseline({name: cases[name] for name in fitted})
@@ -103,19 +103,21 @@ def _value(fit: Row, row: dict[str, float]) -> float:
 
 
 def _is_asked(case: Row) -> bool:
-    anything = Calibration(
-        centers={}, scales={}, weights={}, bias=0.0, spread=0.0, least={}, most={}, provenance={}
-    )
     measure = measure_of(case)
     known = all(math.isfinite(value) for value in features(measure).values())
-    return known and judge(measure, "", GateSettings(), anything).prediction is not None
+    return known and is_open(judge(measure, "", GateSettings()))
+
+
+def is_open(judged: Judged) -> bool:
+    """Return whether neither health nor scores decide a verdict, so that it is left to the rest."""
+    learned = any(reason.code == "nothing-left" for reason in judged.reasons)
+    return judged.verdict is not Verdict.DOES_NOT_FIT and not learned
 
 
 def summary(results: Row, names: Sequence[str]) -> Row:
-    """Return how well verdicts and predictions do on some cases.
+    """Return how well the gate's verdicts and the regression do on some cases.
 
-    What is expected of a teacher that is refused before a prediction is the regression's as well,
-    asked all the same: so no case is ranked by its verdict.
+    What is expected is the regression's, whatever the verdict, so no case is ranked by its verdict.
     """
     cases = results["cases"]
     calibration = Calibration.model_validate_json(FILE.read_text("utf-8"))
@@ -145,12 +147,12 @@ def summary(results: Row, names: Sequence[str]) -> Row:
 
 def _row(name: str, case: Row, calibration: Calibration, fits: float) -> Row:
     measure = measure_of(case)
-    judged = judge(measure, name, GateSettings(), calibration)
+    judged = judge(measure, name, GateSettings())
     expected = predict(measure, calibration).score if measure.reading.finite else 0.0
     return {
         "case": name,
         "verdict": judged.verdict,
-        "asked": judged.prediction is not None,
+        "asked": is_open(judged),
         "expected": expected,
         "actual": share(case, fits),
     }

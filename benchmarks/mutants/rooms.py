@@ -74,16 +74,13 @@ ROOMS = {
     "ledger": Room(("tasks/ledger/*.py",), ("tests/ledger/*.py",), 12),
     "gate": Room(
         (
-            *(
-                f"tasks/gate/{name}.py"
-                for name in ("verdict", "measured", "prediction", "forecast", "plan")
-            ),
+            *(f"tasks/gate/{name}.py" for name in ("verdict", "measured", "forecast", "plan")),
             "tasks/model/ancestry.py",
         ),
         (
             *(f"tests/gate/test_{name}.py" for name in ("forecast", "judge")),
             "tests/model/test_ancestry.py",
-            *(f"tests/gate/test_{name}.py" for name in ("plan", "remedy", "recalibration")),
+            *(f"tests/gate/test_{name}.py" for name in ("plan", "remedy", "past_outcomes")),
         ),
         12,
     ),

@@ -145,7 +145,7 @@ class LaunchVerdict(Lenient):
     name: str
     verdict: str
     predicted: float | None = None
-    """Predicted share of the teacher's gain that the student reaches; None without a prediction."""
+    """Predicted share of the teacher's gain, by a gate of before; None without a prediction."""
     proposed: str = "none"
     """Remedy that the gate proposed."""
     done: str = "none"
@@ -161,7 +161,7 @@ class LaunchVerdict(Lenient):
         )
 
     def words(self) -> str:
-        """Return the verdict with its basis: a measurement, a prediction, or neither."""
+        """Return the verdict with its basis: a measurement, or an earlier gate's prediction."""
         after = self.remedied
         if after is not None:
             share = "no" if after.share is None else f"{after.share:.2f} of its"
@@ -171,7 +171,7 @@ class LaunchVerdict(Lenient):
         if self.done != "none":
             return f"{self.verdict} (not measured after the {self.done})"
         if self.verdict == UNKNOWN:
-            basis = f" (not predictable before the {self.proposed})"
+            basis = f" (not to be tested before the {self.proposed})"
             return self.verdict + (basis if self.proposed != "none" else "")
         if self.predicted is not None:
             return f"{self.verdict} ({self.predicted:.2f} of its gain predicted)"

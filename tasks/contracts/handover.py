@@ -6,11 +6,11 @@ Sequences are lists because Flyte has no type for tuples of variable length.
 
 from enum import StrEnum
 
-from pydantic import Field, JsonValue
+from pydantic import Field, FiniteFloat, JsonValue, model_validator
 
 from lineage.artifacts import Artifact, Rung
 from lineage.compatibility.checks import Finding
-from lineage.frozen import Frozen
+from lineage.frozen import Frozen, without
 from tasks.contracts.inputs import documented
 
 
@@ -196,8 +196,8 @@ class Verdict(StrEnum):
     FITS_AFTER_REMEDY = "fits after remedy"
     DOES_NOT_FIT = "does not fit"
     UNKNOWN = "unknown"
-    """The teacher is unlike the gate's calibration data, so it counts as not fitting until its
-    remedy was applied and measured."""
+    """The student has too few right answers to test the teacher with, so it counts as not fitting
+    until its remedy was applied and measured."""
 
 
 class Remedy(StrEnum):
@@ -208,11 +208,6 @@ class Remedy(StrEnum):
     """Short SFT of the student on the teacher's responses (Nemotron 3 Ultra, 2606.15007)."""
     DROP = "drop"
     """The teacher is left out."""
-
-
-def unpredictable(remedy: Remedy) -> str:
-    """Return why a teacher with the verdict ``unknown`` has no predicted share of its gain."""
-    return f"not predictable before the {remedy.value}"
 
 
 class OnMisfit(StrEnum):
@@ -238,12 +233,14 @@ class Level(StrEnum):
 class GateOrder(Frozen):
     """Inputs of the launch form that concern the gate."""
 
-    gate_least_predicted: float = Field(default=0.85, gt=0, le=1)
-    """Minimum predicted gain transfer (0 to 1, relative to a fitting teacher) of a teacher."""
     gate_prompts_per_domain: int = Field(default=64, ge=0)
     """Number of prompts per domain on which the gate measures teachers; 0 skips measuring."""
     refuse_findings_from: Level = Level.REFUSAL
     """Lowest severity of finding that ends the run, unless waived."""
+
+
+RETIRED = frozenset({"predicted", "low", "high"})
+"""Fields of verdicts from when the gate predicted a share of the gain."""
 
 
 class TeacherVerdict(Frozen):
@@ -252,18 +249,30 @@ class TeacherVerdict(Frozen):
     name: str
     domain: str
     verdict: Verdict
-    predicted: float | None = None
-    """Predicted share of the teacher's gain that the student keeps after the merge, without a
-    remedy; None if the measurements give the prediction no basis, as for ``unknown``."""
-    low: float | None = None
-    high: float | None = None
-    """Upper end of the 90 % prediction interval; ``low`` is the lower end."""
+    lead: FiniteFloat | None = None
+    """How much more than the student the teacher scores on the prompts of the measurement; None if
+    it was not measured."""
+    lead_low: FiniteFloat | None = None
+    lead_high: FiniteFloat | None = None
+    """Upper end of the lead's 95 % interval, paired by prompt; ``lead_low`` is the lower end."""
     proposed: Remedy = Remedy.NONE
     done: Remedy = Remedy.NONE
     ladder: list[MeasuredRung] = Field(default_factory=list)
     """Measured rungs of a staged ladder, without the last stage; empty if not measured."""
     refork: Artifact | None = None
     """Request to the owner to climb again from the student's start, if the teacher does not fit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_predictions(cls, data: object) -> object:
+        return without(data, RETIRED)
+
+    @property
+    def ahead(self) -> str:
+        """The lead with its 95 % interval, in words."""
+        if self.lead is None:
+            return "not measured"
+        return f"{self.lead:+.2f} ({self.lead_low:+.2f} to {self.lead_high:+.2f})"
 
 
 class Gated(Frozen):

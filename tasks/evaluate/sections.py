@@ -237,7 +237,7 @@ class TeacherRow(Frozen):
     share: float
     """Its share of all such tokens."""
     verdict: str
-    """The gate's verdict with its basis: what was predicted, or measured after a remedy."""
+    """The gate's verdict with its basis, such as what was measured after a remedy."""
 
 
 class Making(Frozen):

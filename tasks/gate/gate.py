@@ -1,5 +1,6 @@
 """The gate: measures the teachers of a plan, judges them, and decides what is done about each."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,18 +25,18 @@ from tasks.contracts.handover import (
 from tasks.contracts.planned import JUDGED, refuse_changed, refuse_recalled
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.decision import decide
-from tasks.gate.measured import ProbeResult, ProbeSettings
+from tasks.gate.measured import ProbeResult, ProbeSettings, Scores, TeacherMeasure
 from tasks.gate.page import gate_page, unmeasured_page
+from tasks.gate.past_outcomes import PastOutcome, outcomes
 from tasks.gate.plan import store_plan
-from tasks.gate.prediction import Calibration, stored_calibration
 from tasks.gate.probe_step import MEASURED, judged_teachers, measure_plan, with_ladder
-from tasks.gate.recalibration import PastOutcome, Recalibration, outcomes, recalibrate
 from tasks.gate.refork import Requested, request_refork, would_help
-from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge
+from tasks.gate.verdict import GateSettings, Judged, applied_remedy, judge, not_measured
 from tasks.onpolicy.ladder import earlier_rungs
 from tasks.platform.measurements import Measurements
 from tasks.platform.provenance import source_digest
 from tasks.platform.step_runner import StepRunner
+from tasks.statistics import Z
 
 PAGE = "gate.html"
 
@@ -57,15 +58,14 @@ ALONE = GateContext()
 def gate(
     runner: StepRunner,
     plan: Plan,
-    settings: GateSettings,
     on_misfit: OnMisfit,
     probe: ProbeSettings,
     launch: GateContext = ALONE,
 ) -> Gated:
     """Measure and judge the plan's teachers; return the plan with the findings, also refusals.
 
-    Nothing is refused here: ``admit`` does that, after the page is written. Earlier outcomes with
-    the launch's recipe correct the prediction; without a recipe, the built-in calibration counts.
+    Nothing is refused here: ``admit`` does that, after the page is written. The page shows earlier
+    outcomes with the launch's recipe.
     """
     planned = _checked(runner, plan)
 
@@ -75,12 +75,18 @@ def gate(
 
     # Judge.
     past = outcomes(runner, plan, launch.recipe) if launch.recipe else []
-    calibration, recalibration = recalibrate(stored_calibration(), past, settings)
-    judged = _judged(plan, measured, settings, calibration)
+    judged = _judged(plan, measured)
     reforks = _reforks(runner, plan, judged, sources)
     teachers = [with_ladder(teacher, measured) for teacher in plan.teachers]
+    measures = {each.name: each for each in measured.teachers}
     verdicts = [
-        _verdict(teacher, judged[teacher.name], on_misfit, probe.ladder_stages, reforks)
+        _verdict(
+            teacher,
+            (judged[teacher.name], measures[teacher.name]),
+            on_misfit,
+            probe.ladder_stages,
+            reforks,
+        )
         for teacher in teachers
         if not teacher.is_self
     ]
@@ -88,11 +94,11 @@ def gate(
     # Report, and write the plan as it may go on.
     files = {
         MEASURED: measured.model_dump_json(indent=1),
-        PAGE: gate_page(plan, measured, judged, verdicts, reforks, recalibration),
+        PAGE: gate_page(plan, measured, judged, verdicts, reforks, past),
         **{f"refork-{name}.json": each.text for name, each in reforks.items()},
     }
-    inputs = (*sources, *_outcome_inputs(past, recalibration))
-    report = _report(runner, inputs, judged, verdicts, files, recalibration)
+    inputs = (*sources, *_outcome_inputs(past))
+    report = _report(runner, inputs, judged, verdicts, files)
     kept, notes = _kept(teachers, verdicts), _notes(judged, verdicts)
     after = _plan_after(runner, plan, kept, notes, sources, launch)
     return Gated(plan=after, report=report, teachers=verdicts)
@@ -111,10 +117,10 @@ def leave_unmeasured(
         TeacherVerdict(name=teacher.name, domain=teacher.domain, verdict=Verdict.UNKNOWN)
         for teacher in teachers
     ]
-    notes = [_not_measured(teacher) for teacher in teachers]
+    notes = [not_measured(teacher.reference) for teacher in teachers]
     notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
     after = _plan_after(runner, plan, plan.teachers, notes, sources, launch)
-    report = _report(runner, sources, {}, verdicts, {PAGE: unmeasured_page(plan)}, None)
+    report = _report(runner, sources, {}, verdicts, {PAGE: unmeasured_page(plan)})
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
@@ -126,12 +132,10 @@ def _checked(runner: StepRunner, plan: Plan) -> Input:
     return Input.of("plan", plan.artifact)
 
 
-def _judged(
-    plan: Plan, measured: ProbeResult, settings: GateSettings, calibration: Calibration
-) -> dict[str, Judged]:
+def _judged(plan: Plan, measured: ProbeResult) -> dict[str, Judged]:
     """Return the verdict on each teacher that was measured, by name."""
     return {
-        teacher.name: judge(each, teacher.reference, settings, calibration)
+        teacher.name: judge(each, teacher.reference, GateSettings())
         for teacher, each in zip(judged_teachers(plan), measured.teachers, strict=True)
     }
 
@@ -147,21 +151,12 @@ def _reforks(
     }
 
 
-def _not_measured(teacher: PlannedTeacher) -> Finding:
-    return Finding(
-        code="not-measured",
-        severity="warning",
-        subject=teacher.reference,
-        evidence="its fit was not measured, because gate_prompts_per_domain is 0",
-        next_step="set gate_prompts_per_domain to 64, which takes one or two forward passes",
-    )
-
-
-def _outcome_inputs(past: Sequence[PastOutcome], recalibration: Recalibration) -> list[Input]:
-    """Return the comparisons used for recalibration, each once, as inputs of the report."""
-    used = {each.record: each.artifact for each in past} if recalibration.used else {}
+def _outcome_inputs(past: Sequence[PastOutcome]) -> list[Input]:
+    """Return the comparisons that the page shows, each once, as inputs of the report."""
+    shown = {each.record: each.artifact for each in past}
     return [
-        Input(role="outcome", artifact=artifact, record=record) for record, artifact in used.items()
+        Input(role="outcome", artifact=artifact, record=record)
+        for record, artifact in shown.items()
     ]
 
 
@@ -232,20 +227,21 @@ def admit(runner: StepRunner, gated: Gated, refuse_from: Level, waivers: Sequenc
 
 def _verdict(
     teacher: PlannedTeacher,
-    judged: Judged,
+    found: tuple[Judged, TeacherMeasure],
     on_misfit: OnMisfit,
     num_stages: int,
     reforks: Mapping[str, Requested],
 ) -> TeacherVerdict:
+    judged, measure = found
     refork = reforks.get(teacher.name)
-    prediction = None if judged.verdict is Verdict.UNKNOWN else judged.prediction
+    lead, low, high = _lead(measure.scores)
     return TeacherVerdict(
         name=teacher.name,
         domain=teacher.domain,
         verdict=judged.verdict,
-        predicted=prediction.score if prediction else None,
-        low=prediction.low if prediction else None,
-        high=prediction.high if prediction else None,
+        lead=lead,
+        lead_low=low,
+        lead_high=high,
         proposed=judged.remedy,
         done=applied_remedy(judged, on_misfit),
         ladder=[
@@ -257,20 +253,24 @@ def _verdict(
     )
 
 
+def _lead(scores: Scores) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Return the teacher's lead with its 95 % interval; None where it is not finite."""
+    reach = Z * scores.error
+    lead = (scores.difference, scores.difference - reach, scores.difference + reach)
+    return lead if all(map(math.isfinite, lead)) else (None, None, None)
+
+
 def _report(
     runner: StepRunner,
     sources: tuple[Input, ...],
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     files: Mapping[str, str],
-    recalibration: Recalibration | None,
 ) -> Artifact:
     """Store the page and the numbers as one recorded folder."""
     document: dict[str, JsonValue] = {
         "teachers": [verdict.model_dump(mode="json") for verdict in verdicts],
         "judged": {name: each.model_dump(mode="json") for name, each in judged.items()},
-        "calibration": stored_calibration().provenance,
-        "growth": recalibration.model_dump(mode="json") if recalibration else None,
     }
     derivation = Derivation(
         project=runner.project,
@@ -282,9 +282,7 @@ def _report(
     )
 
     def make(folder: Path, measurements: Measurements) -> Path:
-        measurements.add(
-            0, {f"predicted/{v.name}": v.predicted for v in verdicts if v.predicted is not None}
-        )
+        measurements.add(0, {f"lead/{v.name}": v.lead for v in verdicts if v.lead is not None})
         out = folder / "gate"
         out.mkdir()
         (out / JUDGED).write_bytes(canonical_json(document))

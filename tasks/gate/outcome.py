@@ -1,18 +1,16 @@
-"""After the fact: what the gate expected of each teacher, beside what the consolidation got.
-
-The records of it are what a later calibration can be made from: it grows with use.
-"""
+"""After the fact: the gate's verdict on each teacher, beside what the consolidation got."""
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import JsonValue, model_validator
 
 from lineage.artifacts import Artifact, Student, parse_manifest
 from lineage.digest import canonical_json
+from lineage.frozen import without
 from lineage.records.record import Derivation, Input
-from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
+from tasks.contracts.handover import RETIRED, Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import input_of, plan_of, verdicts_of
 from tasks.gate.measured import GateDocument
 from tasks.onpolicy.settings import recipe
@@ -33,24 +31,17 @@ class TeacherOutcome(GateDocument):
     domain: str
     verdict: Verdict
     done: Remedy
-    predicted: float | None
-    low: float | None
-    high: float | None
     actual: float | None
     """The student's normalized score in the domain; None where the teacher gained nothing."""
 
-    @property
-    def surprised(self) -> bool:
-        """Whether what came lies outside of what was expected, which knows of no remedy."""
-        if self.predicted is None or self.actual is None or self.done is not Remedy.NONE:
-            return False
-        assert self.low is not None
-        assert self.high is not None
-        return not self.low <= min(1.0, max(0.0, self.actual)) <= self.high
+    @model_validator(mode="before")
+    @classmethod
+    def _without_predictions(cls, data: object) -> object:
+        return without(data, RETIRED | {"surprised"})
 
 
 def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
-    """Return the stored comparison of predicted and actual normalized scores, teacher by teacher.
+    """Return the stored comparison of verdicts and normalized scores, teacher by teacher.
 
     ``student`` is the published manifest. The gate's report, the scorecard, the plan and the
     round's settings are taken from its records and checked.
@@ -73,14 +64,9 @@ def compare_with_outcome(runner: StepRunner, student: Artifact) -> Artifact:
     def make(folder: Path, measurements: Measurements) -> Path:
         card = json.loads(runner.store.get_bytes(manifest.scorecard.digest))
         outcomes = list(_outcomes(plan, verdicts_of(runner, student), card))
-        for each in outcomes:
-            pairs = {"predicted": each.predicted, "actual": each.actual}
-            measurements.add(
-                0, {f"{name}/{each.name}": v for name, v in pairs.items() if v is not None}
-            )
-        rows: list[JsonValue] = [
-            {**each.model_dump(mode="json"), "surprised": each.surprised} for each in outcomes
-        ]
+        actual = {each.name: each.actual for each in outcomes}
+        measurements.add(0, {f"actual/{name}": v for name, v in actual.items() if v is not None})
+        rows: list[JsonValue] = [each.model_dump(mode="json") for each in outcomes]
         path = folder / "outcome.json"
         path.write_bytes(canonical_json(rows))
         return path
@@ -101,9 +87,6 @@ def _outcomes(
             domain=verdict.domain,
             verdict=verdict.verdict,
             done=verdict.done,
-            predicted=verdict.predicted,
-            low=verdict.low,
-            high=verdict.high,
             actual=_actual(card, verdict.domain),
         )
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage.view.summary import command
-from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict, unpredictable
+from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.remedies import WarmUpSettings
 from tasks.gate.measured import ProbeResult, TeacherMeasure, TeacherReading
-from tasks.gate.recalibration import Recalibration
+from tasks.gate.past_outcomes import PastOutcome
 from tasks.gate.refork import Requested
+from tasks.gate.reliability import reliability
 from tasks.gate.verdict import Judged
 from tasks.model.relation import Ancestry
 from tasks.reports.rendering import render
@@ -41,7 +42,7 @@ def gate_page(
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     reforks: Mapping[str, Requested],
-    growth: Recalibration,
+    past: Sequence[PastOutcome],
 ) -> str:
     """Return the whole page."""
     rows = {each.name: _checks(each, judged[each.name]) for each in measured.teachers}
@@ -62,7 +63,11 @@ def gate_page(
             )
             for each, verdict in zip(measured.teachers, verdicts, strict=True)
         ],
-        growth=growth,
+        past=[
+            (each.teacher, each.verdict.value, each.done.value, f"{each.actual:.2f}")
+            for each in past
+        ],
+        reliability=reliability().words(),
     )
 
 
@@ -84,9 +89,6 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
     codes = {reason.code for reason in judged.reasons}
     return {
         "verdict": _Cell(judged.verdict.value, judged.verdict is not Verdict.FITS),
-        "expected share of its gain": _Cell(
-            _expected(judged), bool(codes & {"measured-misfit", "gate-unknown"})
-        ),
         "score, from student to teacher": _Cell(
             f"{scores.student:.2f} to {scores.teacher:.2f} (± {Z * scores.error:.2f})",
             "no-gain" in codes,
@@ -114,18 +116,17 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
             "too few answers"
             if measure.swap is None
             else (f"no, {measure.swap.suspect} does" if measure.swap.suspect else "yes"),
-            bool(codes & {"swapped-path", "other-words"}),
+            bool(codes & {"swapped-path", "other-words", "gate-unknown"}),
         ),
+        "its nats on the student's right answers": _Cell(_nats(measure)),
     }
 
 
-def _expected(judged: Judged) -> str:
-    prediction = judged.prediction
-    if judged.verdict is Verdict.UNKNOWN:
-        return unpredictable(judged.remedy)
-    if prediction is None:
-        return "not measured"
-    return f"{prediction.score:.2f} ({prediction.low:.2f} to {prediction.high:.2f})"
+def _nats(measure: TeacherMeasure) -> str:
+    """Return how unlikely the teacher finds the student's right answers, per token."""
+    if measure.swap is None:
+        return "too few answers"
+    return f"{-measure.swap.log_likelihood[measure.name]:.3f}"
 
 
 def _ancestry(found: Ancestry | None) -> _Cell:

@@ -11,8 +11,6 @@ from tasks.contracts.handover import (
     PlannedTeacher,
     Remedy,
     TeacherVerdict,
-    Verdict,
-    unpredictable,
 )
 from tasks.gate.forecast import Forecast
 from tasks.reports.rendering import render
@@ -116,7 +114,7 @@ def _findings_lines(gated: Gated) -> Iterator[str]:
     references = {teacher.name: teacher.reference for teacher in plan.teachers}
     for verdict in gated.teachers:
         reference = references.get(verdict.name, f"{verdict.name} (left out)")
-        yield f"{reference}: {verdict.verdict.value}{_expected(verdict)}{_cure(verdict)}"
+        yield f"{reference}: {verdict.verdict.value}, ahead {verdict.ahead}{_cure(verdict)}"
     counts = [
         f"{sum(note.severity == severity for note in plan.notes)} {severity}s"
         for severity in ("refusal", "warning")
@@ -124,17 +122,6 @@ def _findings_lines(gated: Gated) -> Iterator[str]:
     codes = sorted({note.code for note in plan.notes if note.severity != "note"})
     named = f" ({', '.join(codes)})" if codes else ""
     yield f"Findings: {', '.join(counts)}{named}."
-
-
-def _expected(verdict: TeacherVerdict) -> str:
-    if verdict.verdict is Verdict.UNKNOWN and verdict.proposed is not Remedy.NONE:
-        return f", {unpredictable(verdict.proposed)}"
-    if verdict.predicted is None:
-        return ", not measured"
-    return (
-        f", expected to transfer {verdict.predicted:.2f} of its gain ({verdict.low:.2f} to "
-        f"{verdict.high:.2f})"
-    )
 
 
 def _cure(verdict: TeacherVerdict) -> str:

@@ -1,7 +1,7 @@
-"""What a remedy brought, measured on validation prompts: the verdict on what could not be foreseen.
+"""What a remedy brought, measured on validation prompts: the verdict after it.
 
-The gate's prediction ends where a remedy moves the student. So nothing is predicted of a remedied
-teacher. The student, as it was and as it is now, and the teacher answer the same validation prompts
+The gate's tests are of the student from before the remedy. So a remedied teacher is measured again:
+the student, as it was and as it is now, and the teacher answer the same validation prompts
 of the domain; the share of the gain decides whether the merge begins.
 """
 

@@ -16,7 +16,6 @@ from tasks.rollout.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from tasks.gate.forecast import Forecast
-    from tasks.gate.verdict import GateSettings
     from tasks.platform.step_runner import StepRunner
 
 
@@ -108,7 +107,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
 
     The Deck is written even if the plan is refused. With 0 prompts nothing is measured, and a
     finding says so. With ``ladder_stages`` above 1 the rungs of each climb are measured too.
-    ``recipe`` holds the round's settings, which select the earlier outcomes that count. The plan
+    ``recipe`` holds the round's settings, which select the earlier outcomes on the page. The plan
     records whether it is to be ``reviewed``.
     """
     from tasks.gate import gate as step
@@ -118,7 +117,6 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
     from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
-    settings = _gate_settings(order.gate_least_predicted)
     launch = step.GateContext(recipe=recipe, reviewed=reviewed)
     form = Launched.model_validate_json(launched)
     with launching(runner, plan, form):
@@ -126,7 +124,7 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
             gated = step.leave_unmeasured(runner, plan, ladder_stages, launch)
         else:
             probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
-            gated = step.gate(runner, plan, settings, on_misfit, probe, launch)
+            gated = step.gate(runner, plan, on_misfit, probe, launch)
     record_launch(runner, gated.plan, form, gated.report)
     show("gate", step.read_page(runner, gated.report))
     admitted = step.admit(runner, gated, order.refuse_findings_from, waivers)
@@ -150,10 +148,9 @@ def measure_remedies(gated: Gated, plan: Plan, sampling: SamplingSettings, seed:
 
 
 @hosted(Stage.GATE_PROBE, deck=True)
-def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
+def probe_teachers(
     teachers: list[str],
     student: str,
-    least_predicted: float,
     prompts_per_domain: int,
     max_new_tokens: int,
     ladder_stages: int,
@@ -161,22 +158,21 @@ def probe_teachers(  # noqa: PLR0913, PLR0917 - as above
 ) -> Looked:
     """Measure and judge teachers without a consolidation; nothing is refused.
 
-    The outcomes of rounds with ``recipe`` count, after these two inputs are set in it.
+    The page shows outcomes of rounds with ``recipe``, after these two inputs are set in it.
     """
     from tasks.gate import gate as step
     from tasks.gate import plan as planning
+    from tasks.gate.past_outcomes import recipe_with
     from tasks.gate.plan_page import findings_of
-    from tasks.gate.recalibration import recipe_with
     from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
-    settings = _gate_settings(least_predicted)
     with told_by_name({"max_new_tokens": "max_new_tokens"}):
         sampling = SamplingSettings(max_new_tokens=max_new_tokens)
     probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
     like = recipe_with(recipe, ladder_stages, max_new_tokens)
     plan = planning.propose(runner, teachers, student, sampling)
-    gated = step.gate(runner, plan, settings, OnMisfit.REFUSE, probe, step.GateContext(recipe=like))
+    gated = step.gate(runner, plan, OnMisfit.REFUSE, probe, step.GateContext(recipe=like))
     show("gate", step.read_page(runner, gated.report))
     return Looked(findings_of(gated), gated)
 
@@ -190,16 +186,9 @@ def _probe_settings(
         )
 
 
-def _gate_settings(least_predicted: float) -> "GateSettings":
-    from tasks.gate.verdict import GateSettings
-
-    with told_by_name({"least_predicted": "gate_least_predicted"}):
-        return GateSettings(least_predicted=least_predicted)
-
-
 @hosted(Stage.RELEASE)
 def compare_with_outcome(student: Artifact) -> Artifact:
-    """Record the gate's prediction for each teacher beside the result."""
+    """Record the gate's verdict on each teacher beside the result."""
     from tasks.gate import outcome as step
     from tasks.platform.step_runner import StepRunner
 

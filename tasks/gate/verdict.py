@@ -1,6 +1,8 @@
 """Judges a teacher by its measurements: verdict, findings and remedy.
 
-Pure. Every threshold is in ``GateSettings`` with its reason and source.
+Pure. Every threshold is in ``GateSettings`` with its reason and source. None was fitted to outcomes
+of merges: a regression that was ranked fresh cases no better than two tests do (see
+docs/results/gate.md).
 """
 
 from collections.abc import Iterator
@@ -10,8 +12,7 @@ from pydantic import ConfigDict, Field
 
 from lineage.compatibility.checks import Finding
 from tasks.contracts.handover import OnMisfit, Remedy, Verdict
-from tasks.gate.measured import GateDocument, SwapRow, TeacherMeasure
-from tasks.gate.prediction import Calibration, Prediction, predict
+from tasks.gate.measured import LEAST_ROLLOUTS, GateDocument, SwapRow, TeacherMeasure
 
 Severity = Literal["refusal", "warning", "note"]
 
@@ -19,10 +20,6 @@ Severity = Literal["refusal", "warning", "note"]
 class GateSettings(GateDocument):
     """Thresholds of the verdict."""
 
-    least_predicted: float = Field(default=0.85, gt=0, lt=1)
-    """Minimum predicted gain transfer, relative to a teacher from the student's own fork point.
-    Losing more than 0.15 is a misfit: the next best choice, leaving a domain to a weaker teacher,
-    costs less."""
     least_from_uniform: float = Field(default=0.05, ge=0)
     """Minimum distance from -ln V in nats; below it, the weights are lost (Relax issue 287)."""
     most_unsteady: float = Field(default=1e-3, gt=0)
@@ -34,14 +31,6 @@ class GateSettings(GateDocument):
     """KL in nats per token below which the student has learned a teacher. The demo's students start
     at 0.14 to 0.6 from their teachers and end at 0.002 to 0.011; a later round keeps that."""
 
-    least_outcomes: int = Field(default=8, ge=1)
-    """Minimum number of outcomes that correct the prediction: the error of their mean is then a
-    third of their spread (1 / sqrt(8)). Two consolidations of four teachers give as many."""
-    prior_weight: int = Field(default=8, ge=1)
-    """Number of outcomes that the built-in calibration counts as. Our choice: it was fitted on
-    more, but on one small testbed, and at twice the minimum your own outcomes have two thirds of
-    the weight."""
-
 
 class Judged(GateDocument):
     """One teacher's verdict, with reasons and remedy."""
@@ -50,88 +39,46 @@ class Judged(GateDocument):
 
     name: str
     verdict: Verdict
-    prediction: Prediction | None
-    """The prediction; None if health or scores decide already, or if nothing is left to learn. With
-    the verdict ``unknown`` it is a guess, which recalibration may come to know better."""
     reasons: tuple[Finding, ...]
     remedy: Remedy = Field(serialization_alias="cure")
     """The proposed remedy; ``none`` for a teacher that fits. Stored reports call it ``cure``."""
 
 
-def judge(
-    measure: TeacherMeasure, subject: str, settings: GateSettings, calibration: Calibration
-) -> Judged:
+def judge(measure: TeacherMeasure, subject: str, settings: GateSettings) -> Judged:
     """Return the verdict on one teacher, by measurement alone.
 
     Args:
         measure: Measurements of the probe.
         subject: Name of the teacher in findings, such as teacher.math@3.
         settings: The thresholds.
-        calibration: Calibration of the prediction.
     """
-    noted = [*_ancestry(measure, subject), *_other_words(measure, subject, settings)]
+    noted = [*_ancestry(measure, subject)]
     learned = _has_learned(measure, settings)
     if learned:
         noted.append(Finding("nothing-left", "note", subject, _alike(measure), _KEEP))
     noted += _fork_point(measure, subject)
-    decisive = [*_decisive(measure, subject, settings, learned=learned)]
-    if decisive:
-        return Judged(
-            name=measure.name,
-            verdict=Verdict.DOES_NOT_FIT,
-            prediction=None,
-            reasons=(*decisive, *noted),
-            remedy=Remedy.DROP,
-        )
-    if learned:
-        return Judged(
-            name=measure.name,
-            verdict=Verdict.FITS,
-            prediction=None,
-            reasons=tuple(noted),
-            remedy=Remedy.NONE,
-        )
-    prediction = predict(measure, calibration)
-    if prediction.outside:
-        unknown = Finding(
-            "gate-unknown", "refusal", subject, _unlike(measure, prediction), _BY_HAND
-        )
-        return Judged(
-            name=measure.name,
-            verdict=Verdict.UNKNOWN,
-            prediction=prediction,
-            reasons=(unknown, *noted),
-            remedy=Remedy.WARM_UP,
-        )
-    if prediction.score >= settings.least_predicted:
-        return Judged(
-            name=measure.name,
-            verdict=Verdict.FITS,
-            prediction=prediction,
-            reasons=tuple(noted),
-            remedy=Remedy.NONE,
-        )
-    misfit = Finding("measured-misfit", "refusal", subject, _short(prediction), _WARM_UP)
-    return Judged(
-        name=measure.name,
-        verdict=Verdict.FITS_AFTER_REMEDY,
-        prediction=prediction,
-        reasons=(misfit, *noted),
-        remedy=Remedy.WARM_UP,
-    )
+    if decisive := [*_decisive(measure, subject, settings, learned=learned)]:
+        verdict, remedy, found = Verdict.DOES_NOT_FIT, Remedy.DROP, decisive
+    elif learned:
+        verdict, remedy, found = Verdict.FITS, Remedy.NONE, []
+    elif measure.swap is None:
+        verdict, remedy, found = Verdict.UNKNOWN, Remedy.WARM_UP, [_untested(measure, subject)]
+    elif measure.swap.suspect:
+        verdict, remedy = Verdict.FITS_AFTER_REMEDY, Remedy.WARM_UP
+        found = [_other_words(measure, measure.swap, subject)]
+    else:
+        verdict, remedy, found = Verdict.FITS, Remedy.NONE, []
+    return Judged(name=measure.name, verdict=verdict, reasons=(*found, *noted), remedy=remedy)
 
 
-_WARM_UP = (
-    "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), ask "
-    "its team to climb again from the student's start, or leave it out"
-)
 _BY_HAND = (
     "warm the student up on this teacher's own answers before the merge (on_misfit=remedy), or "
     "check the worst tokens on the gate's page and accept the finding (provost waive)"
 )
-_OTHER_WORDS = (
+_WARM_UP = (
     "compare its worst tokens on the gate's page with the student's answers; warm the student up "
-    "on its answers before the merge (on_misfit=remedy)"
+    "on its answers before the merge (on_misfit=remedy), ask its team to climb again from the "
+    "student's start, or leave it out"
 )
 _KEEP = "no action; in a later round this teacher keeps what an earlier round taught"
 _LEAVE_OUT = "leave it out, or ask its owner to check the checkpoint and release it again"
@@ -151,7 +98,7 @@ def _has_learned(measure: TeacherMeasure, settings: GateSettings) -> bool:
 def _decisive(
     measure: TeacherMeasure, subject: str, settings: GateSettings, *, learned: bool
 ) -> Iterator[Finding]:
-    """Yield the findings that no prediction can outweigh."""
+    """Yield the findings that no remedy helps."""
     reading, scores, swap = measure.reading, measure.scores, measure.swap
     if not reading.finite:
         evidence = "its probabilities are not finite"
@@ -185,22 +132,26 @@ def _is_ahead(measure: TeacherMeasure, settings: GateSettings) -> bool:
     return measure.scores.difference > settings.clear * measure.scores.error
 
 
-def _other_words(
-    measure: TeacherMeasure, subject: str, settings: GateSettings
-) -> Iterator[Finding]:
-    """Yield that a teacher scores more but finds the domain's well-graded answers unlikely.
+def _other_words(measure: TeacherMeasure, swap: SwapRow, subject: str) -> Finding:
+    """Return that a teacher scores more but finds the domain's well-graded answers unlikely.
 
     A teacher with a swapped path does not know the domain and would not score more. So this one
-    solves it in other words than the student; the prediction says how much that costs.
+    solves it in other words than the student, which unlearns its own before it has learned them.
     """
-    swap = measure.swap
-    if swap is None or not swap.suspect or not _is_ahead(measure, settings):
-        return
     evidence = (
         f"{_better_explained(measure, swap)}, and yet it scores {measure.scores.difference:.2f} "
         "more than the student: it phrases its answers differently"
     )
-    yield Finding("other-words", "warning", subject, evidence, _OTHER_WORDS)
+    return Finding("other-words", "refusal", subject, evidence, _WARM_UP)
+
+
+def _untested(measure: TeacherMeasure, subject: str) -> Finding:
+    """Return that the swap test had too few answers."""
+    evidence = (
+        f"the student has fewer than {LEAST_ROLLOUTS} correct answers in {measure.domain}, too few "
+        "to test how likely the teacher finds them"
+    )
+    return Finding("gate-unknown", "refusal", subject, evidence, _BY_HAND)
 
 
 def _better_explained(measure: TeacherMeasure, swap: SwapRow) -> str:
@@ -247,25 +198,6 @@ def _alike(measure: TeacherMeasure) -> str:
     )
 
 
-def _short(prediction: Prediction) -> str:
-    return (
-        f"the student is expected to take {prediction.score:.0%} of its gain "
-        f"({prediction.low:.0%} to {prediction.high:.0%})"
-    )
-
-
-def _unlike(measure: TeacherMeasure, prediction: Prediction) -> str:
-    if measure.swap is None:
-        return (
-            f"the student has too few correct answers in {measure.domain} to measure how likely "
-            "the teacher finds them, which the prediction depends on most"
-        )
-    return (
-        f"{', '.join(prediction.outside)} are far outside the merges that calibrated the gate, so "
-        "the gate cannot predict"
-    )
-
-
 def applied_remedy(judged: Judged, on_misfit: OnMisfit) -> Remedy:
     """Return what this run does about the teacher: its remedy, if the run takes one, or a drop."""
     refused = any(note.severity == "refusal" for note in judged.reasons)
@@ -274,3 +206,14 @@ def applied_remedy(judged: Judged, on_misfit: OnMisfit) -> Remedy:
     if on_misfit is OnMisfit.DROP:
         return Remedy.DROP
     return Remedy.NONE if judged.remedy is Remedy.DROP else judged.remedy
+
+
+def not_measured(subject: str) -> Finding:
+    """Return the finding of a teacher that was not measured."""
+    return Finding(
+        code="not-measured",
+        severity="warning",
+        subject=subject,
+        evidence="its fit was not measured, because gate_prompts_per_domain is 0",
+        next_step="set gate_prompts_per_domain to 64, which takes one or two forward passes",
+    )

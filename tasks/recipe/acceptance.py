@@ -16,7 +16,6 @@ from tasks.gate.decision import refused, waive
 from tasks.gate.gate import GateContext, gate, leave_unmeasured
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
-from tasks.gate.verdict import GateSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
 
@@ -56,8 +55,7 @@ def accept_findings(
             sampling=inputs.sampling,
             ladder_stages=inputs.ladder_stages,
         )
-        settings = GateSettings(least_predicted=order.gate_least_predicted)
-        gated = gate(runner, plan, settings, OnMisfit.REFUSE, probe, context)
+        gated = gate(runner, plan, OnMisfit.REFUSE, probe, context)
     if not refused(gated.plan, order.refuse_findings_from):
         return []
     return [_waiver(runner, gated.plan, REASON.format(system=system))]

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.results import write_whole
 from benchmarks.gate.fresh import __main__ as command
-from benchmarks.gate.fresh import frozen
+from benchmarks.gate.fresh import frozen, today
 from benchmarks.gate.fresh.family import (
     DOMAINS,
     HEALTHY,
@@ -19,9 +19,9 @@ from benchmarks.gate.fresh.family import (
     cases,
     group_of,
 )
-from benchmarks.gate.fresh.predictors import GATE, PREDICTORS, Measured, by_rule, risks
+from benchmarks.gate.fresh.predictors import PREDICTORS, REGRESSION, Measured, by_rule, risks
+from benchmarks.gate.regression import Prediction
 from tasks.gate.measured import SwapRow
-from tasks.gate.prediction import Prediction
 from tasks.model.relation import Displacement
 from tests.support.measures import measured
 
@@ -65,7 +65,7 @@ def test_a_demo_of_the_family_cannot_be_tried(tmp_path):
 def test_the_identity_of_the_gate_covers_its_thresholds(monkeypatch):
     before = frozen.frozen_gate()
     assert frozen.frozen_gate() == before
-    other = frozen.GateSettings(least_predicted=0.8)
+    other = frozen.GateSettings(clear=3.0)
     monkeypatch.setattr(frozen, "GateSettings", lambda: other)
     changed = frozen.frozen_gate()
     assert changed["digest"] != before["digest"]
@@ -93,7 +93,7 @@ MOVED = Displacement(relative=0.25, cosines={"code": 0.5, "agent": 0.1})
 def test_each_predictor_is_what_its_name_says():
     found = risks(of({"kl": 0.3, "forward_kl": 0.2}, displacement=MOVED))
     assert set(found) == set(PREDICTORS)
-    assert found[GATE] == pytest.approx(0.3)
+    assert found[REGRESSION] == pytest.approx(0.3)
     assert (found["reverse KL"], found["forward KL"]) == (0.3, 0.2)
     assert found["right answers unlikely"] == 0.1
     assert (found["early KL"], found["early minus late KL"]) == (0.0, -0.4)
@@ -105,7 +105,7 @@ def test_each_predictor_is_what_its_name_says():
 
 def test_what_was_not_measured_is_the_largest_risk():
     found = risks(Measured(measured({"kl": math.nan}, swap=None), None, None))
-    assert found[GATE] == 1.0
+    assert found[REGRESSION] == 1.0
     missing = {"reverse KL", "right answers unlikely", "task-vector cosine", "task-vector length"}
     assert {name for name, value in found.items() if value == math.inf} == {
         *missing,
@@ -154,6 +154,7 @@ def test_a_table_is_made_of_the_rows_of_one_gate(monkeypatch, tmp_path):
     folder = tmp_path / "gate_fresh"
     monkeypatch.setattr(command, "FOLDER", folder)
     monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr(today, "FILE", tmp_path / "reliability.json")
     monkeypatch.setattr(command, "facts", lambda: {"clean": True})
 
     def keep(name, digest, normalized):
@@ -164,6 +165,7 @@ def test_a_table_is_made_of_the_rows_of_one_gate(monkeypatch, tmp_path):
             **{"remedy": None, "probe_seconds": 4.0, "expected": {"score": 0.9}},
             **{"risks": dict.fromkeys(PREDICTORS, 0.1), "merges": [merge, merge]},
             **{"gate": {"digest": digest}, "processor_seconds": {"probe": 3.5}},
+            "measured": measured().model_dump(),
         }
         write_whole(folder / f"{name}.json", {"figures": figures, "circumstances": {"commit": "c"}})
 
@@ -174,6 +176,9 @@ def test_a_table_is_made_of_the_rows_of_one_gate(monkeypatch, tmp_path):
     figures = json.loads((tmp_path / "gate_fresh.json").read_text())["figures"]
     assert (figures["cases"], figures["baseline"], figures["commits"]) == (1, 0.9, ["c"])
     assert len(figures["missing"]) == len(list(cases())) - 1
+    none = {"count": 0, "of": 0}
+    stated = json.loads((tmp_path / "reliability.json").read_text())
+    assert stated == {"lost": 0.85, "found": none, "in_vain": none}
     keep("own-teacher-code-3", "sha256:two", 0.9)
     with pytest.raises(SystemExit, match="different gates"):
         command.main(["table"])

@@ -5,12 +5,15 @@ import math
 
 import pytest
 
+from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.results import load
 from benchmarks.gate.fresh import tables
 from benchmarks.gate.fresh.__main__ import PREDICTIONS
 from benchmarks.gate.fresh.calibrated import LEAST_PROJECTION, calibrated_rows
 from benchmarks.gate.fresh.family import Group
-from benchmarks.gate.fresh.predictors import GATE, PREDICTORS, RULE
+from benchmarks.gate.fresh.predictors import PREDICTORS, REGRESSION, RULE
 from benchmarks.gate.fresh.summary import (
+    LOST,
     aucs,
     baseline,
     error_of,
@@ -20,7 +23,9 @@ from benchmarks.gate.fresh.summary import (
     remedies,
     summary,
 )
+from tasks.gate.reliability import reliability
 from tasks.model import ancestry
+from tests.support.measures import OTHER_WORDS, SWAP, measured
 
 
 def merge(normalized, seed=0, *, teacher=0.9):
@@ -41,6 +46,7 @@ def row(case, *normalized, group=Group.CONVENTION, verdict="fits", remedy=None, 
         "expected": {"score": 1 - risk},
         "processor_seconds": {"probe": 3.5},
         "risks": dict.fromkeys(PREDICTORS, risk),
+        "measured": measured(swap=more.pop("swap", SWAP)).model_dump(),
         "merges": [merge(value, seed, teacher=teacher) for seed, value in enumerate(normalized)],
         **more,
     }
@@ -76,9 +82,9 @@ FAILED = {**REMEDY, "verdict": "does not fit"}
 ROWS = [
     OWN,
     row("kept", 0.9, 0.9, risk=0.1),
-    row("kept too", 0.9, 0.9, risk=0.5),
-    row("lost", 0.45, 0.45, verdict="fits after remedy", remedy=REMEDY, risk=0.9),
-    row("lost too", 0.0, 0.0, verdict="unknown", remedy=FAILED, risk=0.5),
+    row("kept too", 0.9, 0.9, risk=0.5, swap=OTHER_WORDS),
+    row("lost", 0.45, 0.45, verdict="fits after remedy", remedy=REMEDY, risk=0.9, swap=OTHER_WORDS),
+    row("lost too", 0.0, 0.0, verdict="unknown", remedy=FAILED, risk=0.5, swap=None),
     row("passed", 0.0, 0.0, risk=0.7),
     row("broken", 0.0, 0.0, group=Group.BROKEN, verdict="does not fit", risk=1.0),
 ]
@@ -107,8 +113,27 @@ def test_the_auc_is_of_hard_cases_alone_and_apart(figures):
     # Lost 0.9, 0.5, 0.7 against kept 0.1, 0.5: 5 pairs in order and a tie.
     assert found["hard"][RULE]["auc"] == round(5.5 / 6, 4)
     assert found["hard"][RULE]["gate_leads"] == 0.0
-    assert found["all"][GATE]["auc"] > found["hard"][GATE]["auc"]
-    assert aucs([judged(OWN, 0.9)])[GATE]["auc"] is None
+    assert found["all"][REGRESSION]["auc"] > found["hard"][REGRESSION]["auc"]
+    assert aucs([judged(OWN, 0.9)])[REGRESSION]["auc"] is None
+
+
+def test_todays_verdicts_come_from_the_measurements_alone(figures):
+    hard = figures["today"]["hard"]
+    assert hard["found"] == {"count": 2, "of": 3}
+    assert hard["in_vain"] == {"count": 1, "of": 2}
+    assert hard["missed"] == ["passed"]
+    ends = figures["today_behind_remedy"]
+    assert (ends["to_remedy"], ends["remedied"]) == (3, 2)
+    assert (ends["failed"], ends["not_run"]) == (["lost too"], ["kept too"])
+
+
+def test_the_gates_page_states_the_counts_of_the_committed_result():
+    found = load(RESULTS / "gate_fresh.json", {})["figures"]["today"]["hard"]
+    stated = reliability().model_dump()
+    assert {name: found[name] for name in ("found", "in_vain")} == {
+        name: stated[name] for name in ("found", "in_vain")
+    }
+    assert stated["lost"] == 1 - LOST
 
 
 def test_a_remedy_recovers_a_share_of_the_loss():
@@ -168,7 +193,7 @@ def test_the_tables_show_a_summary(figures):
     found |= {"commits": ["0123456789"], "gate": f"sha256:{'ab' * 32}"}
     assert "commit `0123456` and of one gate, `abababababab`" in tables.predictions_table(found)
     assert "1 of 8 cases are still to be run" in tables.predictions_table(found)
-    assert f"| {RULE} | 0.92 (" in tables.predictors_table(found)
+    assert f"| {tables.title(RULE)} | 0.92 (" in tables.predictors_table(found)
     assert "| lost | 1 | 1 fits after remedy |" in tables.kinds_table(found)
     assert "| 1 | 0.90 | 4 |" in tables.kinds_table(found)
     assert "| 1 of 5 | 0.20 (0.04 to 0.62) |" in tables.remedies_table(found)
@@ -182,6 +207,6 @@ def test_the_calibrated_family_is_shown_with_its_hard_cases_apart():
     assert (len(rows), len(hard)) == (92, 46)
     assert sum(row["lost"] for row in rows) == 38
     # As an audit of the same rows found by other code.
-    assert aucs(hard)[GATE]["auc"] == pytest.approx(0.966, abs=1e-3)
+    assert aucs(hard)[REGRESSION]["auc"] == pytest.approx(0.966, abs=1e-3)
     assert aucs(hard)["forward KL"]["auc"] == 1.0
     assert LEAST_PROJECTION == ancestry.LEAST_PROJECTION

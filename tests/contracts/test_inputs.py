@@ -89,7 +89,6 @@ def test_an_invalid_number_of_the_form_is_named(name, value):
         "reference_weight=-1",
         "rollouts_per_prompt=0",
         "student_adapter_rank=-1",
-        "gate_least_predicted=0",
         "gate_prompts_per_domain=-1",
         "release_least_normalized=-1",
         "release_least_overall=-1",

@@ -18,7 +18,7 @@ from tasks.onpolicy.settings import LoopSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.release.domain import collect_blend
 from tasks.sft.settings import SftSettings
-from tests.support.measures import calibration, measured
+from tests.support.measures import OTHER_WORDS, measured
 from tests.support.tiny_faculty import PACKAGE, TEAMS
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def test_a_case_runs_from_its_teacher_to_its_students_and_is_found_again(tiny):
 
 def test_a_remedied_student_is_graded_alone_and_after_its_merges(tiny):
     run = CaseRun(tiny, case(fresh.WRONG, Group.BROKEN), SIZES)
-    short = judge(measured(), "teacher.shout@1", GateSettings(), calibration(bias=0.0))
+    short = judge(measured(swap=OTHER_WORDS), "teacher.shout@1", GateSettings())
     assert short.remedy is Remedy.WARM_UP
     found = run.remedied(short, Remedy.WARM_UP)
     assert found["verdict"] in {"fits after remedy", "does not fit"}

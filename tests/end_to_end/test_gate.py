@@ -15,7 +15,6 @@ from tasks.gate.gate import gate, leave_unmeasured
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import make_plan
 from tasks.gate.remedied import measure_remedies
-from tasks.gate.verdict import GateSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
@@ -213,7 +212,7 @@ def test_a_warm_up_goes_on_in_cycles_and_its_result_is_measured(planned):
 def test_a_staged_ladder_is_measured_and_taken_along(planned):
     runner, plan = planned
     probe = ProbeSettings(prompts_per_domain=8, ladder_stages=2)
-    gated = gate(runner, plan, GateSettings(), OnMisfit.REFUSE, probe)
+    gated = gate(runner, plan, OnMisfit.REFUSE, probe)
     for before, after, verdict in zip(
         plan.teachers, gated.plan.teachers, gated.teachers, strict=True
     ):

@@ -1,33 +1,26 @@
-"""Whether what came lies where it was expected."""
+"""Verdicts and outcomes of stores from when the gate predicted a share of the gain."""
 
-import pytest
-
-from tasks.contracts.handover import Remedy, Verdict
+from tasks.contracts.handover import Remedy, TeacherVerdict, Verdict
 from tasks.gate.outcome import TeacherOutcome
 
+PREDICTED = {"predicted": 0.95, "low": 0.9, "high": 1.0}
 
-def outcome(**told):
-    """Return a teacher's, of which 0.95 (0.9 to 1) was expected unless told otherwise."""
-    usual = {"verdict": Verdict.FITS, "predicted": 0.95, "low": 0.9, "high": 1.0}
-    usual["done"] = Remedy.NONE
+
+def test_an_outcome_of_before_is_read_without_its_prediction():
     named = {"name": "math", "reference": "teacher.math@1", "domain": "math"}
-    return TeacherOutcome(**named, **usual | told)
+    judged = {"verdict": "fits", "done": "none", "actual": 0.89, "surprised": True}
+    found = TeacherOutcome.model_validate(named | PREDICTED | judged)
+    assert (found.verdict, found.done, found.actual) == (Verdict.FITS, Remedy.NONE, 0.89)
 
 
-@pytest.mark.parametrize(
-    ("actual", "surprised"),
-    [(0.89, True), (0.9, False), (1.0, False), (1.2, False), (-0.3, True), (None, False)],
-)
-def test_what_came_outside_of_the_interval_surprises(actual, surprised):
-    """A share above 1 or below 0 counts as 1 or 0: the prediction knows no other."""
-    assert outcome(actual=actual).surprised is surprised
+def test_a_verdict_of_before_is_read_without_its_prediction():
+    stored = {"name": "math", "domain": "math", "verdict": "fits", "proposed": "none"}
+    found = TeacherVerdict.model_validate(stored | PREDICTED)
+    assert found == TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)
 
 
-def test_what_was_expected_without_a_remedy_says_nothing_about_a_remedied_teacher():
-    misfit = {"verdict": Verdict.FITS_AFTER_REMEDY, "done": Remedy.WARM_UP}
-    assert not outcome(**misfit, actual=0.1).surprised
-
-
-def test_where_nothing_was_expected_nothing_surprises():
-    unknown = {"verdict": Verdict.UNKNOWN, "predicted": None, "low": None, "high": None}
-    assert not outcome(**unknown, actual=0.1).surprised
+def test_the_lead_has_its_interval_in_words():
+    measured = {"lead": 0.5, "lead_low": -0.125, "lead_high": 1.125}
+    named = {"name": "math", "domain": "math", "verdict": Verdict.FITS}
+    assert TeacherVerdict(**named, **measured).ahead == "+0.50 (-0.12 to +1.12)"
+    assert TeacherVerdict(**named).ahead == "not measured"

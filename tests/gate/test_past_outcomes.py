@@ -11,10 +11,11 @@ from lineage.records.record import Derivation, Input
 from lineage.registry.registry import Registry
 from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import JUDGED
+from tasks.gate.gate import _outcome_inputs
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
+from tasks.gate.past_outcomes import outcomes, recipe_with
 from tasks.gate.probe_step import MEASURED
-from tasks.gate.recalibration import outcomes, recipe_with
 from tasks.mopd.round_form import RoundForm
 from tasks.platform.step_runner import StepRunner
 from tests.support.climbs import CLIMB, teacher
@@ -51,7 +52,7 @@ def put(runner, kind, files, *inputs):
 class Merge:
     """One consolidation, as far as its outcome depends on it."""
 
-    def __init__(self, runner, name, *, steps=120, report="", page="", **judged):
+    def __init__(self, runner, name, *, steps=120, card=CARD, page="", **judged):
         self.runner = runner
         self.release = put(runner, "release", {"release.json": f"release {name}"})
         planned = put(runner, "plan", {"plan.json": name}, ("release", self.release))
@@ -61,17 +62,16 @@ class Merge:
         verdict = TeacherVerdict(
             name="math",
             domain="math",
-            verdict=Verdict.FITS,
-            **{"predicted": 0.8, "low": 0.7, "high": 0.9} | judged,
+            **{"verdict": Verdict.FITS} | judged,
         )
         probe = ProbeResult(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0)
         files = {
-            MEASURED: report or probe.model_dump_json(),
+            MEASURED: probe.model_dump_json(),
             JUDGED: json.dumps({"teachers": [verdict.model_dump(mode="json")]}),
             "gate.html": page,
         }
         gate = put(runner, "gate", files, ("plan", planned))
-        self.scorecard = put(runner, "scorecard", {"card.json": json.dumps({**CARD, "of": name})})
+        self.scorecard = put(runner, "scorecard", {"card.json": json.dumps({**card, "of": name})})
         self.student = self._published(gate, steps)
         self.outcome = compare_with_outcome(runner, self.student)
 
@@ -114,7 +114,7 @@ def test_what_came_under_the_same_settings_counts_and_ones_own_does_not(runner, 
     [found] = outcomes(runner, asking, RECIPE)
     assert (found.teacher, found.actual) == ("teacher.math@1", 0.9)
     assert (found.record, found.artifact) == (merge.outcome.record, merge.outcome.digest)
-    assert found.measure == measured()
+    assert (found.verdict, found.done) == (Verdict.FITS, Remedy.NONE)
 
 
 def test_the_recipe_of_a_student_is_that_of_the_form_that_launched_its_rounds(runner):
@@ -164,14 +164,22 @@ def test_an_outcome_of_a_recalled_student_or_teacher_is_ignored(runner, asking):
     assert outcomes(runner, asking, RECIPE) == []
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"done": Remedy.WARM_UP}, {"predicted": None}, {"report": "{}"}],
-    ids=["helped before", "nothing expected", "measured in another form"],
-)
-def test_an_outcome_without_a_prediction_is_left_out(runner, asking, changes):
-    Merge(runner, "other", **changes)
+def test_an_outcome_behind_a_remedy_says_so(runner, asking):
+    Merge(runner, "other", verdict=Verdict.FITS_AFTER_REMEDY, done=Remedy.WARM_UP)
+    [found] = outcomes(runner, asking, RECIPE)
+    assert (found.verdict, found.done) == (Verdict.FITS_AFTER_REMEDY, Remedy.WARM_UP)
+
+
+def test_a_teacher_without_a_result_is_left_out(runner, asking):
+    Merge(runner, "other", card={"math": {"normalized": {"student": {"mean": None}}}})
     assert outcomes(runner, asking, RECIPE) == []
+
+
+def test_each_comparison_on_the_page_is_an_input_of_the_report_once(runner, asking):
+    merge = Merge(runner, "other")
+    [found] = outcomes(runner, asking, RECIPE)
+    [shown] = _outcome_inputs([found, found])
+    assert (shown.role, shown.artifact) == ("outcome", merge.outcome.digest)
 
 
 def test_one_merge_compared_twice_counts_once(runner, asking):

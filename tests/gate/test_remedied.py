@@ -211,7 +211,7 @@ def test_the_words_of_a_verdict_name_their_basis():
     failed = after.model_copy(update={"verdict": "does not fit", "share": 0.1})
     rows = {
         LaunchVerdict(name="math", verdict="fits", predicted=0.9): ("predicted", True),
-        unknown: ("not predictable before the warm-up", False),
+        unknown: ("not to be tested before the warm-up", False),
         waiting: ("not measured after the warm-up", False),
         measured: ("measured after the warm-up", True),
         waiting.model_copy(update={"remedied": failed}): ("measured after the warm-up", False),

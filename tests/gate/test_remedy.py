@@ -4,15 +4,14 @@ import pytest
 
 from tasks.contracts.handover import OnMisfit, Remedy
 from tasks.gate.verdict import GateSettings, applied_remedy, judge
-from tests.support.measures import calibration, measured
+from tests.support.measures import OTHER_WORDS, SWAP, measured
 
 
-def judged(bias, **scores):
-    settings = GateSettings()
-    return judge(measured({}, scores), "teacher.math@1", settings, calibration(bias=bias))
+def judged(swap, **scores):
+    return judge(measured({}, scores, swap=swap), "teacher.math@1", GateSettings())
 
 
-FITS, SHORT, NO_GAIN = judged(3.0), judged(0.0), judged(3.0, difference=-0.2)
+FITS, SHORT, NO_GAIN = judged(SWAP), judged(OTHER_WORDS), judged(SWAP, difference=-0.2)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def gated():
         notes=[finding],
     )
     verdict = TeacherVerdict(
-        name="math", domain="math", verdict=Verdict.FITS, predicted=0.97, low=0.91, high=1.0
+        name="math", domain="math", verdict=Verdict.FITS, lead=0.5, lead_low=0.25, lead_high=0.75
     )
     document = without_places(plan.model_dump(mode="json", exclude={"artifact"}))
     plan = plan.model_copy(update={"artifact": made("plan", json.dumps(document))})

@@ -55,7 +55,6 @@ def test_the_gate_s_settings_go_to_the_gate():
     asked = form("gate_prompts_per_domain=0", "refuse_findings_from=warning")
     gate = asked.gate()
     assert (gate.gate_prompts_per_domain, gate.refuse_findings_from) == (0, "warning")
-    assert gate.gate_least_predicted == 0.85
     assert asked.round() == RoundForm()
 
 

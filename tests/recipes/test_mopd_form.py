@@ -29,7 +29,7 @@ FORMS = [
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_form_holds_the_numbers_of_the_round_and_the_seed_of_the_recipe(form):
-    gate = GateOrder(gate_prompts_per_domain=5, gate_least_predicted=0.5)
+    gate = GateOrder(gate_prompts_per_domain=5)
     launch = recipe_launch("glm_5", form, gate, "base@1", TEACHERS, 3)
     assert launch.round() == form.model_copy(update={"seed": 3})
     assert launch.gate() == gate

@@ -1,7 +1,6 @@
 """A teacher's measurements, as a test wants them."""
 
 from tasks.gate.measured import Scores, SwapRow, TeacherMeasure, TeacherReading
-from tasks.gate.prediction import Calibration, features
 
 READING = TeacherReading(
     tokens=500,
@@ -33,16 +32,5 @@ def measured(reading=None, scores=None, **more):
     )
 
 
-def calibration(bias=3.0, weight=0.0):
-    """Return one whose answer is the logistic of ``bias`` for the teacher above."""
-    here = features(measured())
-    return Calibration(
-        centers=here,
-        scales=dict.fromkeys(here, 1.0),
-        weights=dict.fromkeys(here, 0.0) | {"log_kl": weight},
-        bias=bias,
-        spread=0.1,
-        least={name: value - 1 for name, value in here.items()},
-        most={name: value + 1 for name, value in here.items()},
-        provenance={},
-    )
+OTHER_WORDS = SWAP.model_copy(update={"suspect": "code"})
+"""Another teacher explains the answers better."""

@@ -20,9 +20,8 @@ from tasks.gate.measured import (
     WorstToken,
 )
 from tasks.gate.page import gate_page, unmeasured_page
+from tasks.gate.past_outcomes import PastOutcome
 from tasks.gate.plan_page import plan_page
-from tasks.gate.prediction import predict
-from tasks.gate.recalibration import Recalibration, UsedOutcome
 from tasks.gate.refork import Refork, Requested
 from tasks.gate.remedied import remedies_page
 from tasks.gate.verdict import Judged
@@ -31,7 +30,7 @@ from tasks.reports.curves import measured_page
 from tests.evaluate.test_compare import comparison
 from tests.gate.test_plan_page import COST, RELEASE, plan_of
 from tests.support.audits import example_audit, group
-from tests.support.measures import calibration, measured
+from tests.support.measures import measured
 from tests.support.page_outline import outline
 from tests.support.report_example import example_report, example_rollout
 
@@ -69,22 +68,21 @@ def example_gate():
         ),
         TeacherVerdict(name="code", domain="code", verdict=Verdict.FITS),
     ]  # fmt: skip
-    reasons = (note("measured-misfit", "refusal"), note("swapped-path"))
+    reasons = (note("other-words", "refusal"), note("swapped-path"))
     judged = {
         "math": Judged(
-            name="math", verdict=Verdict.FITS_AFTER_REMEDY, prediction=predict(math, calibration()),
-            reasons=reasons, remedy=Remedy.WARM_UP,
+            name="math", verdict=Verdict.FITS_AFTER_REMEDY, reasons=reasons, remedy=Remedy.WARM_UP,
         ),
         "code": Judged(
-            name="code", verdict=Verdict.FITS, prediction=None, reasons=(), remedy=Remedy.NONE
+            name="code", verdict=Verdict.FITS, reasons=(), remedy=Remedy.NONE
         ),
     }  # fmt: skip
-    growth = Recalibration(
-        found=1, needed=1, bias=0.25, spread=0.125,
-        used=(UsedOutcome(teacher="teacher.math@3", record=DIGEST, expected=0.5, came=0.8),),
+    past = PastOutcome(
+        teacher="teacher.math@3", record=DIGEST, artifact=DIGEST, verdict=Verdict.FITS,
+        done=Remedy.NONE, actual=0.8,
     )  # fmt: skip
     probe = ProbeResult(settings=ProbeSettings(ladder_stages=2), teachers=(math, code), seconds=1.0)
-    return gate_page(plan_of(), probe, judged, verdicts, {"math": request()}, growth)
+    return gate_page(plan_of(), probe, judged, verdicts, {"math": request()}, [past])
 
 
 def request():
@@ -101,15 +99,14 @@ def new_domain_gate():
     """Return the gate's page of a teacher of which nothing can be predicted."""
     found = measured(swap=None)
     unknown = Judged(
-        name="math", verdict=Verdict.UNKNOWN, prediction=predict(found, calibration()),
-        reasons=(note("gate-unknown", "refusal"),), remedy=Remedy.WARM_UP,
+        name="math", verdict=Verdict.UNKNOWN, remedy=Remedy.WARM_UP,
+        reasons=(note("gate-unknown", "refusal"),),
     )  # fmt: skip
     verdict = TeacherVerdict(
         name="math", domain="math", verdict=Verdict.UNKNOWN, proposed=Remedy.WARM_UP,
     )  # fmt: skip
     probe = ProbeResult(settings=ProbeSettings(), teachers=(found,), seconds=1.0)
-    sparse = Recalibration(found=0, needed=8)
-    return gate_page(plan_of(), probe, {"math": unknown}, [verdict], {}, sparse)
+    return gate_page(plan_of(), probe, {"math": unknown}, [verdict], {}, [])
 
 
 def remedied(name, share):
@@ -135,7 +132,6 @@ def pages():
     )
     rollouts = (example_rollout("math", student=HOSTILE), example_rollout("code"))
     findings = (note("other-template", "refusal"), note("overlap"))
-    sparse = Recalibration(found=0, needed=8)
     return {
         "audit": render(example_audit()),
         "audit_of_sets": render(
@@ -145,9 +141,9 @@ def pages():
         "gate": example_gate(),
         "gate_without_outcomes": gate_page(
             plan_of(), ProbeResult(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0),
-            {"math": Judged(name="math", verdict=Verdict.FITS, prediction=None, reasons=(),
+            {"math": Judged(name="math", verdict=Verdict.FITS, reasons=(),
                             remedy=Remedy.NONE)},
-            [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {}, sparse,
+            [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {}, [],
         ),
         "gate_of_a_new_domain": new_domain_gate(),
         "gate_unmeasured": unmeasured_page(plan_of()),

@@ -128,12 +128,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "gate": Kind(
         "The gate's report, with a verdict for each teacher.",
-        fields_of(
-            teachers=list[TeacherVerdict], judged=_JSON, calibration=object, growth=_JSON | None
-        ),
+        fields_of(teachers=list[TeacherVerdict], judged=_JSON),
     ),
     "gate_outcome": Kind(
-        "The result of a merge, beside what the gate predicted.", fields_of(recipe=str)
+        "The result of a merge, beside the gate's verdicts.", fields_of(recipe=str)
     ),
     "image_base": Kind(
         "A text model with a vision tower, trained on demonstrations of text and images.",

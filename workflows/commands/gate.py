@@ -16,7 +16,7 @@ from lineage.digest import is_digest
 from lineage.store.scratch import copy_writable
 from lineage.store.store import home, open_store
 from lineage.view.summary import Score, Summary, command
-from tasks.contracts.handover import Gated, Remedy, TeacherVerdict, Verdict, unpredictable
+from tasks.contracts.handover import Gated, Remedy, TeacherVerdict, Verdict
 from workflows.commands.faculty import team_settings
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.models import conclude
@@ -56,11 +56,11 @@ def _summary(found: Gated, folder: Path, seconds: float) -> Summary:
         name="",
         digest=plan.artifact.digest,
         verdict="all teachers fit" if not misfits else _misfits(misfits),
-        unit="expected share of its gain",
+        unit="score above the student's",
         scores=[
-            Score(what=each.name, value=each.predicted, low=each.low, high=each.high)
+            Score(what=each.name, value=each.lead, low=each.lead_low, high=each.lead_high)
             for each in found.teachers
-            if each.predicted is not None
+            if each.lead is not None
         ],
         warnings=[
             f"{note.subject} [{note.code}]: {note.evidence}"
@@ -91,9 +91,9 @@ def _tell(found: Gated) -> None:
     from tasks.gate.refork import read_refork
 
     tabulate(
-        ("teacher", "verdict", "expected share of its gain", "proposed"),
+        ("teacher", "verdict", "score above the student's", "proposed"),
         (
-            (teacher.name, teacher.verdict.value, _expected(teacher), teacher.proposed.value)
+            (teacher.name, teacher.verdict.value, teacher.ahead, teacher.proposed.value)
             for teacher in found.teachers
         ),
     )
@@ -106,14 +106,6 @@ def _tell(found: Gated) -> None:
         if teacher.refork:
             asked = read_refork(open_store().get_bytes(teacher.refork.digest))
             say(f"For {asked.owner}, to climb again: {asked.launched_by(teacher.refork.digest)}")
-
-
-def _expected(teacher: TeacherVerdict) -> str:
-    if teacher.verdict is Verdict.UNKNOWN and teacher.proposed is not Remedy.NONE:
-        return unpredictable(teacher.proposed)
-    if teacher.predicted is None:
-        return "not predicted"
-    return f"{teacher.predicted:.2f} ({teacher.low:.2f} to {teacher.high:.2f})"
 
 
 SETTINGS: Mapping[str, str] = {"sft": "SFT", "rl": "RL"}

@@ -4,7 +4,8 @@
 those without a row. ``run CASE`` writes ``results/gate_fresh/CASE.json``. It needs a clean tree,
 and refuses a case that has a row, and a gate other than that of the rows. A call that was cut off
 goes on. ``ancestry SEED`` comes after the cases of a demo. ``table`` writes
-``results/gate_fresh.json``. ``trial`` runs a case that is not of the family, and writes nothing.
+``results/gate_fresh.json``, and what the gate's page says of its reliability. ``trial`` runs a case
+that is not of the family, and writes nothing.
 """
 
 import json
@@ -18,7 +19,8 @@ from benchmarks.common.circumstances import RESULTS, facts
 from benchmarks.common.results import Row, as_text, load, write_whole
 from benchmarks.gate.fresh.family import SEEDS, FreshCase, Group, case_named, cases, group_of
 from benchmarks.gate.fresh.frozen import frozen_gate, one_gate
-from benchmarks.gate.fresh.summary import held, summary
+from benchmarks.gate.fresh.summary import LOST, held, summary
+from benchmarks.gate.fresh.today import write_reliability
 
 FOLDER = RESULTS / "gate_fresh"
 PREDICTIONS = Path(__file__).with_name("predictions.json")
@@ -156,6 +158,7 @@ def _table(_given: Namespace) -> None:
     figures["predictions"] = held(predictions, figures)
     content = {"figures": figures, "circumstances": dict(clean_facts())}
     write_whole(RESULTS / "gate_fresh.json", content)
+    write_reliability(figures["today"]["hard"], LOST)
 
 
 COMMANDS: Mapping[str, Callable[[Namespace], None]] = {

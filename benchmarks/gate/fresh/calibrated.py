@@ -10,9 +10,10 @@ from benchmarks.common.markdown import RESULTS, table
 from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.predictors import PROTOCOL, Measured, risks
 from benchmarks.gate.fresh.summary import LEAST_GAIN, LOST, aucs, subset
-from benchmarks.gate.fresh.tables import interval
+from benchmarks.gate.fresh.tables import interval, title, today_table
+from benchmarks.gate.fresh.today import counts_now, verdict_now
+from benchmarks.gate.regression import predict, stored_calibration
 from benchmarks.gate.shares import SAME, baseline, halves, measure_of, share
-from tasks.gate.prediction import predict, stored_calibration
 
 EASY = {SAME, "swapped", "noise", "other template", "uniform"}
 """Kinds that fit for certain, or that are broken or misrouted."""
@@ -37,6 +38,7 @@ def calibrated_rows() -> Iterator[Row]:
             "ambiguous": False,
             "lost": share(case, fits) < 1 - LOST,
             "risks": risks(Measured(measure, prediction, None)),
+            "now": verdict_now(measure.model_dump()).value,
         }
 
 
@@ -56,11 +58,20 @@ def calibrated_table() -> str:
     return table(
         ("predictor", *heads),
         (
-            (name, *(interval(each[name], ("auc", "low", "high")) for each in found.values()))
+            (
+                title(name),
+                *(interval(each[name], ("auc", "low", "high")) for each in found.values()),
+            )
             for name in found["hard"]
             if name != PROTOCOL  # it was not measured then
         ),
     )
+
+
+def calibrated_today() -> str:
+    """Return what today's gate finds, and what it holds up in vain, in both families."""
+    rows = list(calibrated_rows())
+    return today_table({name: counts_now(subset(rows, name)) for name in ("hard", "all")})
 
 
 def calibrated_ancestry() -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from benchmarks.common.results import Row
+from benchmarks.gate.regression import FILE
 from lineage.digest import digest_file, digest_json
 from tasks.contracts.remedies import LEAST_AFTER_REMEDY, WarmUpSettings
 from tasks.gate.measured import ProbeSettings
-from tasks.gate.prediction import FILE
 from tasks.gate.verdict import GateSettings
 from tasks.platform.provenance import code_digest, source_digest
 
@@ -22,7 +22,7 @@ _FAMILY = (
 
 
 def frozen_gate() -> dict[str, JsonValue]:
-    """Return the gate's identity: digests of code and calibration, and every threshold.
+    """Return the gate's identity: digests of its code and of the regression, and every threshold.
 
     The code is that of the gate, of warm-up and merge, and of what they run (sampling, models); and
     apart from it that of the cases, so that none is changed between two rows.

@@ -13,6 +13,7 @@ from benchmarks.gate.fresh.predictors import Measured, risks
 from benchmarks.gate.fresh.teachers import USUAL, FreshTeacher, TeacherSizes, sampling_of, tolerant
 from benchmarks.gate.mismatch import Family
 from benchmarks.gate.outcome import LOOP, PROMPTS, Otherwise, beside_of, merged, score
+from benchmarks.gate.regression import Prediction, predict, stored_calibration
 from benchmarks.gate.remedies import gated_with
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import (
@@ -24,7 +25,6 @@ from tasks.contracts.handover import (
 )
 from tasks.contracts.remedies import WarmUpSettings
 from tasks.gate.measured import LEAST_ROLLOUTS, ProbeSettings, TeacherMeasure
-from tasks.gate.prediction import Prediction, predict, stored_calibration
 from tasks.gate.probe import WELL_GRADED
 from tasks.gate.reading import log_likelihoods
 from tasks.gate.remedied import measure_remedies
@@ -81,7 +81,7 @@ class CaseRun:
     def row(self) -> Row:
         """Measure, judge, remedy and merge."""
         found = self._probe()
-        judged = judge(found.measure, self._own.reference, GateSettings(), stored_calibration())
+        judged = judge(found.measure, self._own.reference, GateSettings())
         done = applied_remedy(judged, OnMisfit.REMEDY)
         plain = self._merges(None)
         self._lap("merges")

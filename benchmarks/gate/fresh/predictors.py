@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from benchmarks.gate.regression import Prediction
 from tasks.gate.measured import TeacherMeasure
-from tasks.gate.prediction import Prediction
 
-GATE, RULE, FORWARD_KL = "gate", "rule", "forward KL"
+REGRESSION, RULE, FORWARD_KL = "gate", "rule", "forward KL"
 PROTOCOL = "protocol competence"
 _CLEAR = 2.0
 """Standard errors, as in the gate."""
@@ -43,7 +43,7 @@ def by_rule(found: Measured) -> float:
     return float(not ahead or (swap is not None and bool(swap.suspect)))
 
 
-def _gate(found: Measured) -> float:
+def _regression(found: Measured) -> float:
     return 1.0 - found.prediction.score if found.prediction else 1.0
 
 
@@ -69,9 +69,11 @@ def _protocol(found: Measured) -> float:
     return math.inf if found.protocol is None else found.protocol
 
 
+TITLES = {REGRESSION: "regression", RULE: "**the gate's two tests**"}
+"""How a table calls a predictor that the rows call otherwise."""
 PREDICTORS: Mapping[str, tuple[Risk, str]] = {
-    GATE: (_gate, "1 - expected share, by the regression"),
-    RULE: (by_rule, "swap test suspects, or not ahead by two standard errors; nothing fitted"),
+    REGRESSION: (_regression, "1 - expected share; it was in the gate when these cases ran"),
+    RULE: (by_rule, "swap test suspects, or not ahead by two standard errors: the gate's tests"),
     FORWARD_KL: (lambda found: found.measure.reading.forward_kl, "alone"),
     "reverse KL": (lambda found: found.measure.reading.kl, "alone; what the papers watch"),
     "right answers unlikely": (_unlikely, "teacher's nats on the student's right answers"),

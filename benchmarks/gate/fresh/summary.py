@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.common.results import Row
 from benchmarks.common.statistics import auc, auc_difference, auc_interval, ratio_of_sums
 from benchmarks.gate.fresh.family import HEALTHY, Group
-from benchmarks.gate.fresh.predictors import GATE, PREDICTORS
+from benchmarks.gate.fresh.predictors import PREDICTORS, RULE
+from benchmarks.gate.fresh.today import counts_now, ends_now, verdict_now
 from tasks.contracts.handover import Verdict
 from tasks.statistics import wilson
 
@@ -59,6 +60,7 @@ def judged(row: Row, fits: float) -> Row:
         "lost": fmean(shares) < 1 - LOST,
         "ambiguous": any(lost) and not all(lost),
         "after": _after(row, fits),
+        "now": verdict_now(row["measured"]).value,
     }
 
 
@@ -92,6 +94,8 @@ def summary(rows: Sequence[Row], ancestry: Sequence[Row]) -> Row:
         "baseline": round(fits, 4),
         "counts": {name: _counts(found, chosen) for name, chosen in SUBSETS.items()},
         "auc": {name: aucs(subset(found, name)) for name in SUBSETS},
+        "today": {name: counts_now(subset(found, name)) for name in SUBSETS},
+        "today_behind_remedy": ends_now(subset(found, "hard")),
         "false_refusals": _share(refused(found, "final"), subset(found, "hard")),
         "refused_at_first": _share(refused(found, "verdict"), subset(found, "hard")),
         "let_through": _share(
@@ -130,12 +134,15 @@ def _counts(rows: Sequence[Row], chosen: Callable[[Row], bool]) -> dict[str, int
 
 
 def aucs(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
-    """Return each predictor's AUC for lost cases, and the gate's lead over it, with intervals."""
+    """Return each predictor's AUC for lost cases, and the lead of the gate's two tests over it.
+
+    Both have intervals.
+    """
     scored = {name: [(_risk(row, name), bool(row["lost"])) for row in rows] for name in PREDICTORS}
     found = {}
     for name, pairs in scored.items():
         low, high = auc_interval(pairs)
-        lead, least, most = auc_difference(scored[GATE], pairs, BOOTSTRAP)
+        lead, least, most = auc_difference(scored[RULE], pairs, BOOTSTRAP)
         numbers = {"auc": auc(pairs), "low": low, "high": high}
         numbers |= {"gate_leads": lead, "lead_low": least, "lead_high": most}
         found[name] = {key: _number(value) for key, value in numbers.items()}

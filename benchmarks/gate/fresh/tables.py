@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.common.markdown import RESULTS, result, table
 from benchmarks.common.results import Row
 from benchmarks.gate.fresh.family import cases
-from benchmarks.gate.fresh.predictors import PREDICTORS
+from benchmarks.gate.fresh.predictors import PREDICTORS, TITLES
 
 NAME = "gate_fresh"
 NOT_RUN = "*Not run yet: `python -m benchmarks.gate fresh run CASE` runs a case of {count}.*\n"
@@ -48,18 +48,59 @@ def predictions_table(found: Row) -> str:
 
 def predictors_table(found: Row) -> str:
     """Return the AUC of each predictor, on hard and on easy cases."""
-    heads = ("predictor", "hard, AUC", "the gate's lead on hard", "easy, AUC", "all, AUC", "what")
+    heads = (
+        "predictor",
+        "hard, AUC",
+        "lead of the gate's two tests on hard",
+        "easy, AUC",
+        "all, AUC",
+        "what",
+    )
     rows = []
     for name, (_, what) in PREDICTORS.items():
         hard, easy, whole = (found["auc"][part][name] for part in ("hard", "easy", "all"))
         lead = interval(hard, ("gate_leads", "lead_low", "lead_high"))
         areas = [interval(each, ("auc", "low", "high")) for each in (hard, easy, whole)]
-        rows.append((name, areas[0], lead, areas[1], areas[2], what))
+        rows.append((title(name), areas[0], lead, areas[1], areas[2], what))
     counts = "; ".join(
         f"{name}: {count['cases']} cases, {count['lost']} lost"
         for name, count in found["counts"].items()
     )
     return table(heads, rows) + f"\n{counts}.\n"
+
+
+def title(name: str) -> str:
+    """Return how a table calls a predictor."""
+    return TITLES.get(name, name)
+
+
+def today_table(calibrated: Row) -> str:
+    """Return today's first verdicts in the fresh family and in the calibrated one.
+
+    Args:
+        calibrated: The counts of the calibrated family, hard and all.
+    """
+    found = result(NAME)["figures"]
+    families = {"fresh": found["today"], "calibrated": calibrated}
+    counted = table(
+        ("family", "cases", "lost, found", "not lost, held up"),
+        (
+            (family, part, *(_of(counts[part][what]) for what in ("found", "in_vain")))
+            for family, counts in families.items()
+            for part in ("hard", "all")
+        ),
+    )
+    ends = found["today_behind_remedy"]
+    return counted + (
+        f"\nOf the hard fresh cases {len(ends['refused'])} are refused and "
+        f"{ends['to_remedy']} sent to a warm-up. {ends['remedied']} of these were warmed up in "
+        f"the run, of which {len(ends['failed'])} failed; not warmed up: "
+        f"{', '.join(ends['not_run']) or 'none'}.\n"
+    )
+
+
+def _of(counted: Row) -> str:
+    return f"{counted['count']} of {counted['of']}"
 
 
 def kinds_table(found: Row) -> str:
