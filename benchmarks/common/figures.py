@@ -21,7 +21,9 @@ from benchmarks.common.estimates import ledger_options, ledger_sizes, memory
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
 from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table, calibrated_today
+from benchmarks.gate.fresh.limits import limits_table
 from benchmarks.gate.fresh.tables import FRESH
+from benchmarks.gate.tables import CALIBRATED
 from benchmarks.map.shown import map_costs, map_ladder, map_picture, map_points, map_predictions
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import (
@@ -186,6 +188,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "gate_calibrated": calibrated_table,
     "gate_calibrated_ancestry": calibrated_ancestry,
     "gate_today": calibrated_today,
+    "gate_limits": limits_table,
+    **CALIBRATED,
     **FRESH,
     "recipe_counts": recipe_counts,
     "recipe_gaps": recipe_gaps,

@@ -10,7 +10,7 @@ killed one goes on.
     python -m benchmarks.gate cure --homes runs/seeds                   # what remedies bring back
     python -m benchmarks.gate sampled --homes runs/seeds --seeds 0 1 2  # and its remedies
     python -m benchmarks.gate ancestry --homes runs/seeds --seeds 0 1 2
-    python -m benchmarks.gate calibrate                                 # writes the gate's numbers
+    python -m benchmarks.gate calibrate                                 # fits the regression
     python -m benchmarks.gate table                                     # and docs/pictures
 
 The rows of all cases are in results/gate_rows.json.gz; ``table`` writes their summary, gate.json.
@@ -139,14 +139,15 @@ def _ancestry(told: argparse.Namespace) -> None:
 
 
 def _calibrate(told: argparse.Namespace) -> None:
-    from benchmarks.gate.verdicts import calibrate  # noqa: PLC0415
+    from benchmarks.gate.fitting import calibrate  # noqa: PLC0415
 
     calibrate(read(told.results))
     _show(told)
 
 
 def _show(told: argparse.Namespace) -> None:
-    from benchmarks.gate.tables import draw, figures, table  # noqa: PLC0415
+    from benchmarks.gate.picture import draw  # noqa: PLC0415
+    from benchmarks.gate.tables import figures, table  # noqa: PLC0415
 
     results = read(told.results)
     write_whole(told.results.parent / "gate.json", figures(results))

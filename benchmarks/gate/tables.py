@@ -1,25 +1,29 @@
-"""The gate benchmark's results for people: Markdown tables and one picture."""
+"""The calibrated family for people, as Markdown tables; they load no torch."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-import matplotlib as mpl
-
-from benchmarks.common.circumstances import PICTURES
-from benchmarks.common.results import Row
+from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.results import Row, load
 from benchmarks.gate.shares import SAME, baseline, halves, share
-from benchmarks.gate.verdicts import LEAST_LOST, LOST, summary
+from benchmarks.gate.verdicts import LEAST_LOST, summary
 
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-
-PICTURE = PICTURES / "gate-outcomes.png"
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 UNGRADED = {"over-trained"}
+SAID = {
+    "swapped": "swapped with another domain's teacher",
+    "noise": "noise on the weights",
+    "uniform": "uniform: weights lost",
+    "over-trained": "over-trained on a handful of answers",
+    "SFT teacher": "SFT teacher instead of RL",
+    "other base": "other base, same tokenizer",
+    "sibling SFT": "sibling fork point, share of other data",
+    "as lambda": "`f=lambda x:x+17` for `def f(x):return x+17`, share of answers",
+    "padded call": "`00017+00005` for `17+5` in the tool's call, share of answers",
+    "other letter, other base": "`def f(a):return a+17`, from another base, share of answers",
+}
+"""What a table calls a kind."""
 PARTS = ("cases", "cured", "sampled", "remedies")
 
 
@@ -51,27 +55,29 @@ def table(results: Row) -> str:
 
 def _verdicts(results: Row) -> Iterator[str]:
     yield (
-        "| cases | number | lost more than 0.15 | AUC | rank | rank where predicted | "
-        "error where predicted | let through | refused in vain |"
+        "| cases | number | lost more than 0.15 | lost and fits | kept and held up | "
+        "regression, AUC | its rank | rank where asked | error where asked |"
     )
     yield "|---|---|---|---|---|---|---|---|---|"
     for what, names in zip(("fitted", "held out"), halves(results["cases"]), strict=True):
         found = summary(results, names)
         yield (
-            f"| {what} | {found['cases']} | {found['lost']} | {found['auc']:.3f} | "
-            f"{found['rank_correlation']:.2f} | {found['rank_correlation_where_predicted']:.2f} | "
-            f"{found['error_where_predicted']:.2f} | {len(found['lost_and_let_through'])} | "
-            f"{len(found['kept_and_refused'])} |"
+            f"| {what} | {found['cases']} | {found['lost']} | "
+            f"{len(found['lost_and_let_through'])} | {len(found['kept_and_refused'])} | "
+            f"{found['auc']:.3f} | {found['rank_correlation']:.2f} | "
+            f"{found['rank_correlation_where_predicted']:.2f} | "
+            f"{found['error_where_predicted']:.2f} |"
         )
-    for names in halves(results["cases"]):
-        found = summary(results, names)
-        for what in ("lost_and_let_through", "kept_and_refused"):
-            if found[what]:
-                yield f"{what}: {', '.join(found[what])}"
+    for what, key in (
+        ("Lost and fits", "lost_and_let_through"),
+        ("Kept and held up", "kept_and_refused"),
+    ):
+        both = [summary(results, names)[key] for names in halves(results["cases"])]
+        yield f"\n{what}: {', '.join(name for found in both for name in found) or 'none'}."
 
 
 def _kinds(results: Row) -> Iterator[str]:
-    yield "| mismatch | cases | verdicts | expected | came (share of what fits) | deviation |"
+    yield "| mismatch | cases | verdicts | regression | came (share of what fits) | deviation |"
     yield "|---|---|---|---|---|---|"
     cases: Row = results["cases"]
     by_kind: dict[str, list[Any]] = defaultdict(list)
@@ -90,7 +96,7 @@ def _kinds(results: Row) -> Iterator[str]:
 
 def _kind(case: Row) -> str:
     level = f" {case['level']:g}" if case["level"] and case["kind"] not in UNGRADED else ""
-    return f"{case['kind']}{level}"
+    return f"{SAID.get(case['kind'], case['kind'])}{level}"
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -128,7 +134,7 @@ def _sampled(results: Row) -> Iterator[str]:
             gained = sum(after - before for before, after in pairs)
             better = sum(after > before for before, after in pairs)
             yield (
-                f"{remedy}: {len(pairs)} cases that lost more than {LEAST_LOST} lost "
+                f"\n{remedy}: {len(pairs)} cases that lost more than {LEAST_LOST} lost "
                 f"{lost / len(pairs):.2f} on average; {gained / lost:.0%} of it is recovered, "
                 f"{better} of {len(pairs)} are better"
             )
@@ -187,57 +193,15 @@ def _ancestry(results: Row) -> Iterator[str]:
             yield f"| {what} | {len(asked)} | {sum(asked)} ({sum(asked) / len(asked):.1%}) |"
 
 
-def draw(results: Row) -> None:
-    """Draw expected against actual, and the projections of true and false declarations."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), width_ratios=(1.4, 1))
-    _draw_outcomes(left, results)
-    _draw_ancestry(right, results)
-    figure.tight_layout()
-    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
-    plt.close(figure)
+def _on_page(part: Callable[[Row], Iterator[str]]) -> Callable[[], str]:
+    """Return a table of the committed rows."""
+    return lambda: "\n".join(part(load(RESULTS / "gate_rows.json.gz", {}))) + "\n"
 
 
-def _draw_outcomes(axes: Axes, results: Row) -> None:
-    held_out = set(halves(results["cases"])[1])
-    by_kind: dict[str, list[Row]] = defaultdict(list)
-    for row in summary(results, list(results["cases"]))["rows"]:
-        by_kind[results["cases"][row["case"]]["kind"]].append(row)
-    for marker, (kind, rows) in zip(MARKERS, by_kind.items(), strict=True):
-        for is_held_out in (True, False):
-            chosen = [row for row in rows if (row["case"] in held_out) is is_held_out]
-            axes.scatter(
-                [row["expected"] for row in chosen],
-                [row["actual"] for row in chosen],
-                marker=marker,
-                s=42,
-                facecolors="black" if is_held_out else "none",
-                edgecolors="black",
-                alpha=0.6,
-                label=kind if is_held_out else None,
-            )
-    axes.axhline(1 - LOST, linestyle=":", color="0.4")
-    axes.axvline(1 - LOST, linestyle=":", color="0.4")
-    axes.set_xlabel("expected by the gate")
-    axes.set_ylabel("came, as a share of what fits")
-    axes.set_title("filled: held out from the calibration")
-    axes.legend(fontsize=7, loc="lower right", ncols=2)
-
-
-def _draw_ancestry(axes: Axes, results: Row) -> None:
-    rows = [row for part in results["ancestry"].values() for row in part]
-    for is_true, hatch in ((True, ""), (False, "//")):
-        values = [max(-1.0, min(2.0, row["projection"])) for row in rows if row["true"] is is_true]
-        axes.hist(
-            values,
-            bins=[-1 + 0.1 * n for n in range(31)],
-            histtype="stepfilled",
-            facecolor="0.75" if is_true else "white",
-            edgecolor="black",
-            hatch=hatch,
-            alpha=0.8,
-            label=f"{'true' if is_true else 'false'} declarations ({len(values)})",
-        )
-    axes.set_yscale("log")
-    axes.set_xlabel("share of the parent's learning in the child")
-    axes.legend(fontsize=8, loc="upper left")
-    axes.set_ylim(top=2000)
+CALIBRATED = {
+    "gate_halves": _on_page(_verdicts),
+    "gate_kinds": _on_page(_kinds),
+    "gate_cured": _on_page(_cured),
+    "gate_sampled": _on_page(_sampled),
+}
+"""Tables by their name on the page."""

@@ -11,6 +11,7 @@ from benchmarks.gate.fresh import tables
 from benchmarks.gate.fresh.__main__ import PREDICTIONS
 from benchmarks.gate.fresh.calibrated import LEAST_PROJECTION, calibrated_rows
 from benchmarks.gate.fresh.family import Group
+from benchmarks.gate.fresh.limits import _counted
 from benchmarks.gate.fresh.predictors import PREDICTORS, REGRESSION, RULE
 from benchmarks.gate.fresh.summary import (
     LOST,
@@ -210,3 +211,11 @@ def test_the_calibrated_family_is_shown_with_its_hard_cases_apart():
     assert aucs(hard)[REGRESSION]["auc"] == pytest.approx(0.966, abs=1e-3)
     assert aucs(hard)["forward KL"]["auc"] == 1.0
     assert LEAST_PROJECTION == ancestry.LEAST_PROJECTION
+
+
+def test_a_limit_counts_what_is_above_it_and_what_was_not_measured():
+    rows = [
+        {"lost": lost, "risks": {"reverse KL": nats}}
+        for lost, nats in ((True, 0.9), (True, None), (True, 0.5), (False, 0.6), (False, 0.5))
+    ]
+    assert list(_counted(rows, "reverse KL", 0.5)) == ["2 of 3", "1 of 2"]

@@ -36,6 +36,7 @@ def calibrated_rows() -> Iterator[Row]:
             "held_out": name in held_out,
             "hard": case["kind"] not in EASY and useful,
             "ambiguous": False,
+            "share": round(share(case, fits), 4),
             "lost": share(case, fits) < 1 - LOST,
             "risks": risks(Measured(measure, prediction, None)),
             "now": verdict_now(measure.model_dump()).value,
