@@ -20,7 +20,7 @@ class Counted(Frozen):
     of: int = Field(ge=1)
 
 
-class Reliability(Frozen):
+class GateReliability(Frozen):
     """Verdicts on healthy, useful teachers, each merged in spite of its verdict."""
 
     lost: float
@@ -41,6 +41,6 @@ class Reliability(Frozen):
 
 
 @cache
-def reliability() -> Reliability:
+def reliability() -> GateReliability:
     """Return the figures that come with this version of the project."""
-    return Reliability.model_validate_json(FILE.read_text("utf-8"))
+    return GateReliability.model_validate_json(FILE.read_text("utf-8"))

@@ -18,6 +18,13 @@ from tasks.model.relation import Ancestry, Displacement
 LEAST_PROJECTION = 0.5
 """Halfway between a child (1) and an unrelated checkpoint (0); see ``benchmarks/gate/
 ancestry``."""
+LEAST_COSINE = 0.64
+"""Halfway between children and siblings of the parent, of which the closest have 0.71 and 0.57 in
+the demo with seed 3. A child that moved as far as its parent did, in a direction of its own, has
+0.71."""
+WHOLE_PROJECTION = 0.95
+"""A child that moved further has a lower cosine and still at least this projection; siblings that
+learned the same from the same data have at most 0.94."""
 CLEARLY_NEARER = 0.9
 """Share of the distance to the declared parent below which another checkpoint is clearly nearer."""
 
@@ -67,7 +74,8 @@ def ancestry(
     """Check a declared parent against the weights; None if the tensors cannot be compared.
 
     A child keeps what its parent learned: its displacement from the grandparent, projected on the
-    parent's, is near 1. An unrelated checkpoint has no reason to point there. And no other
+    parent's, is near 1. An unrelated checkpoint has no reason to point there; a sibling of the
+    parent does in part, and went elsewhere with the rest, so that its cosine is low. And no other
     checkpoint, except descendants of the child, should be nearer than the parent. Without a
     grandparent, matrices are projected as they are; see ``Ancestry.projection``.
 
@@ -85,37 +93,71 @@ def ancestry(
     others = [c for c in comparable if c.folder != parent.folder]
     folders = [child, parent.folder, *([grandparent] if grandparent else [])]
     folders += [c.folder for c in others]
-    size = far = inner = length = 0.0
-    distances = [0.0] * len(others)
-    for of_child, of_parent, *rest in _parts(folders):
-        size += float(of_parent.square().sum())
-        far += float((of_child - of_parent).square().sum())
-        if grandparent or of_parent.dim() > 1:
-            before = rest.pop(0) if grandparent else torch.zeros_like(of_parent)
-            step = of_parent - before
-            inner += float(((of_child - before) * step).sum())
-            length += float(step.square().sum())
-        for place, other in enumerate(rest):
-            distances[place] += float((of_child - other).square().sum())
+    sums = _sums(folders, len(others), from_origin=grandparent is None)
+    size, far = sums.size, sums.far
+    projection = sums.inner / sums.length if sums.length > 0 else None
+    cosine = None
+    if grandparent and sums.length > 0:
+        cosine = _cosine(sums.inner, math.sqrt(sums.moved), math.sqrt(sums.length))
     distance = math.sqrt(far / size)
-    projection = inner / length if length > 0 else None
     nearest, least = parent.name, far
-    for candidate, squared in zip(others, distances, strict=True):
+    for candidate, squared in zip(others, sums.distances, strict=True):
         if squared < least:
             nearest, least = candidate.name, squared
     return Ancestry(
         declared=parent.name,
         distance=distance,
         projection=projection,
+        cosine=cosine,
         nearest=nearest,
         nearest_distance=math.sqrt(least / size),
-        contradicted=_contradicts(projection, math.sqrt(least), math.sqrt(far)),
+        contradicted=_strange(projection, cosine)
+        or math.sqrt(least) < CLEARLY_NEARER * math.sqrt(far),
     )
 
 
-def _contradicts(projection: float | None, nearest: float, declared: float) -> bool:
-    strange = projection is not None and not projection >= LEAST_PROJECTION
-    return strange or nearest < CLEARLY_NEARER * declared
+@dataclass
+class _Sums:
+    """Sums of squares and products over all weights."""
+
+    distances: list[float]
+    """Squared distances of the candidates."""
+    size: float = 0.0
+    """Of the declared parent."""
+    far: float = 0.0
+    """Of the child from the declared parent."""
+    inner: float = 0.0
+    """Product of the child's and the parent's moves from the grandparent."""
+    length: float = 0.0
+    """Of the parent's move."""
+    moved: float = 0.0
+    """Of the child's move."""
+
+
+def _sums(folders: Sequence[Path], num_others: int, *, from_origin: bool) -> _Sums:
+    """Return the sums over child, parent, grandparent if known, and the candidates."""
+    sums = _Sums([0.0] * num_others)
+    for of_child, of_parent, *rest in _parts(folders):
+        sums.size += float(of_parent.square().sum())
+        sums.far += float((of_child - of_parent).square().sum())
+        if not from_origin or of_parent.dim() > 1:
+            before = torch.zeros_like(of_parent) if from_origin else rest.pop(0)
+            step, way = of_parent - before, of_child - before
+            sums.inner += float((way * step).sum())
+            sums.length += float(step.square().sum())
+            sums.moved += float(way.square().sum())
+        for place, other in enumerate(rest):
+            sums.distances[place] += float((of_child - other).square().sum())
+    return sums
+
+
+def _strange(projection: float | None, cosine: float | None) -> bool:
+    """Return whether the child did not go the parent's way; also for NaN."""
+    if projection is None:
+        return False
+    if not projection >= LEAST_PROJECTION:
+        return True
+    return cosine is not None and cosine < LEAST_COSINE and projection < WHOLE_PROJECTION
 
 
 def _cosine(product: float, one: float, two: float) -> float:

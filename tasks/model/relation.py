@@ -32,6 +32,9 @@ class Ancestry(WeightMeasurement):
     Without a known grandparent the origin takes its place, and only the matrices count: their
     entries are as often positive as negative, so that unrelated ones are at right angles. None for
     a checkpoint without matrices, or without a difference between the two."""
+    cosine: float | None = None
+    """Cosine of child - grandparent with parent - grandparent; None without a known grandparent,
+    and in measurements of before."""
     nearest: str
     """The nearest candidate: the declared parent, or another checkpoint."""
     nearest_distance: float

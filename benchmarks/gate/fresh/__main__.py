@@ -3,9 +3,9 @@
 ``home SEED`` makes a demo's base, fork point and teachers; ``list`` names the cases, ``--left``
 those without a row. ``run CASE`` writes ``results/gate_fresh/CASE.json``. It needs a clean tree,
 and refuses a case that has a row, and a gate other than that of the rows. A call that was cut off
-goes on. ``ancestry SEED`` comes after the cases of a demo. ``table`` writes
-``results/gate_fresh.json``, and what the gate's page says of its reliability. ``trial`` runs a case
-that is not of the family, and writes nothing.
+goes on. ``ancestry SEED`` comes after the cases of a demo; run again, it measures the check of
+today, in ``results/gate_today``. ``table`` writes ``results/gate_fresh.json``, and what the gate's
+page says of its reliability. ``trial`` runs a case that is not of the family, and writes nothing.
 """
 
 import json
@@ -140,7 +140,8 @@ def _ancestry(given: Namespace) -> None:
     rows = ancestry_rows(family_at(given.homes, given.seed), given.seed)
     figures = {"gate": frozen_gate(), "case": f"{ANCESTRY}{given.seed}", "rows": rows}
     content = {"figures": figures, "circumstances": dict(circumstances)}
-    write_whole(FOLDER / f"{ANCESTRY}{given.seed}.json", content)
+    frozen = FOLDER / f"{ANCESTRY}{given.seed}.json"
+    write_whole(RESULTS / "gate_today" / frozen.name if frozen.exists() else frozen, content)
 
 
 def _table(_given: Namespace) -> None:

@@ -75,6 +75,7 @@ def ancestry_rows(family: Family, seed: int) -> list[dict[str, Any]]:
                 "kind": each.child.kind,
                 "true": each.is_true,
                 "projection": round(without.projection, 4),
+                "cosine": None if without.cosine is None else round(without.cosine, 4),
                 "distance": round(without.distance, 5),
                 "contradicted_without": without.contradicted,
                 "contradicted_with": with_it.contradicted,

@@ -1,12 +1,12 @@
 """The tables of the fresh family on the page of the gate's results, from ``gate_fresh.json``."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
 from typing import Any
 
 from benchmarks.common.markdown import RESULTS, result, table
-from benchmarks.common.results import Row
+from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.family import cases
 from benchmarks.gate.fresh.predictors import PREDICTORS, TITLES
 
@@ -172,12 +172,30 @@ def ancestry_table(found: Row) -> str:
         )
         for what in ("without", "with")
         for method, prefix, area in (
-            ("the gate", "", "auc_projection"),
+            ("the gate at the time", "", "auc_projection"),
             ("intrinsic fingerprint (2507.03014)", "fingerprint_", "auc_fingerprint"),
         )
     ]
+    for file in sorted((RESULTS / "gate_today").glob("ancestry-*.json")):
+        rows += _ancestry_now(load(file, {})["figures"])
     counts = f"\n{ancestry['true']} true declarations, {ancestry['false']} false ones.\n"
     return table(heads, rows) + counts
+
+
+def _ancestry_now(figures: Row) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield what today's check finds on one demo's declarations."""
+    demo = figures["case"].rpartition("-")[2]
+    parts: dict[bool, list[Row]] = {True: [], False: []}
+    for row in figures["rows"]:
+        parts[row["true"]].append(row)
+    for what in ("without", "with"):
+        shares = [
+            fmean(float(row[f"contradicted_{what}"]) for row in parts[true])
+            for true in (False, True)
+        ]
+        who = f"**today's gate**, demo {demo}: {len(parts[False])} false, {len(parts[True])} true"
+        found, alarms = map(_two, shares)
+        yield (f"{what} the true parent", who, found, alarms, "")
 
 
 FRESH = {
