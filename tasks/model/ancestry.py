@@ -123,15 +123,15 @@ class _Sums:
     distances: list[float]
     """Squared distances of the candidates."""
     size: float = 0.0
-    """Of the declared parent."""
+    """Square of the declared parent."""
     far: float = 0.0
-    """Of the child from the declared parent."""
+    """Square of the child's distance from the declared parent."""
     inner: float = 0.0
     """Product of the child's and the parent's moves from the grandparent."""
     length: float = 0.0
-    """Of the parent's move."""
+    """Square of the parent's move."""
     moved: float = 0.0
-    """Of the child's move."""
+    """Square of the child's move."""
 
 
 def _sums(folders: Sequence[Path], num_others: int, *, from_origin: bool) -> _Sums:
