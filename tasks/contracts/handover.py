@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat, JsonValue, model_validator
 from lineage.artifacts import Artifact, Rung
 from lineage.compatibility.checks import Finding
 from lineage.frozen import Frozen, without
+from tasks.contracts.domain_name import DomainName
 from tasks.contracts.inputs import documented
 
 
@@ -27,7 +28,7 @@ class StageLabel(Frozen):
 class DomainSettings(Frozen):
     """A team's declaration of its domain: owner, license, version and prompt counts."""
 
-    name: str = Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")
+    name: DomainName
     """Name of the domain; its teacher is registered as teacher.NAME."""
     owner: str = Field(min_length=1)
     """Team that owns the domain, as the trust root names it."""

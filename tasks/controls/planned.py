@@ -1,12 +1,14 @@
 """Which controls are trained, in which order, and for how long.
 
 The student is paid for when its controls are trained. A control without data to learn from is
-therefore left out with its reason; whatever else fails still fails the consolidation.
+therefore left out with its reason, and so is one that diverges in its training; whatever else fails
+still fails the consolidation.
 """
 
 from collections.abc import Sequence
 
 from lineage.artifacts import Artifact
+from lineage.errors import CodedError
 from tasks.contracts.controls import ARMS, OFF_POLICY, Control, TrainedControl, without
 from tasks.contracts.handover import Plan
 from tasks.contracts.refusal import RefusedError
@@ -16,6 +18,7 @@ from tasks.controls.off_policy import NOTHING_LEFT, OffPolicy
 from tasks.controls.specs import ControlSpec
 from tasks.mopd.round_form import ConsolidationSpec
 from tasks.onpolicy.feature_checks import FeatureCheckError
+from tasks.onpolicy.run_monitor import TrainingAbortedError
 from tasks.platform.step_runner import StepRunner
 
 BEFORE = 0.5
@@ -25,6 +28,8 @@ ALIKE = (
     "or easier prompts"
 )
 """Why MOPD with the outcome was left out."""
+DIVERGED = {"not-finite", "runaway", "student-collapse"}
+"""Codes of training that came apart, which is a result of the control and of its learning rate."""
 
 
 def plan_off_policy(
@@ -79,17 +84,27 @@ def train_off_policy(runner: StepRunner, spec: ControlSpec) -> TrainedControl:
     arm = OffPolicy(runner, spec.plan, spec.order, spec.sampling, spec.seed)
     try:
         checkpoint, seconds = arm.train(spec.budget, spec.control.value.replace("_", " "))
-    except RefusedError as error:
-        if error.code != NOTHING_LEFT:
+    except (RefusedError, FloatingPointError) as error:
+        if not (_code(error) == NOTHING_LEFT or _diverged(error)):
             raise
         return without(spec.control, str(error))
     return TrainedControl(control=spec.control, checkpoint=checkpoint, seconds=seconds)
 
 
+def _diverged(error: Exception) -> bool:
+    """Return whether a control's own training came apart, and not what it needs."""
+    return isinstance(error, FloatingPointError) or _code(error) in DIVERGED
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, CodedError) else ""
+
+
 def train_arm(runner: StepRunner, spec: ControlSpec) -> TrainedControl:
     """Return the student of a control that learns on rollouts, or why it is left out.
 
-    Grades that never differ within a group leave MOPD with the outcome nothing to add.
+    Grades that never differ within a group leave MOPD with the outcome nothing to add, and a
+    student that diverged has nothing to compare.
     """
     arms = Arms(runner, spec.plan, spec.settings, spec.order, spec.seed, spec.budget, spec.before)
     try:
@@ -99,6 +114,10 @@ def train_arm(runner: StepRunner, spec: ControlSpec) -> TrainedControl:
         if spec.control is not Control.MOPD_WITH_OUTCOME or not is_of_grades:
             raise
         return without(spec.control, ALIKE)
+    except (TrainingAbortedError, RefusedError, FloatingPointError) as error:
+        if not _diverged(error):
+            raise
+        return without(spec.control, str(error))
     return TrainedControl(
         control=spec.control, checkpoint=checkpoint, seconds=seconds_of(runner, checkpoint)
     )

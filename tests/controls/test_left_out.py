@@ -14,10 +14,12 @@ from tasks.contracts.controls import (
     without,
 )
 from tasks.contracts.handover import Plan, PlannedTeacher
+from tasks.contracts.refusal import RefusedError
 from tasks.controls.off_policy import OffPolicy
-from tasks.controls.planned import plan_arms
+from tasks.controls.planned import _diverged, plan_arms
 from tasks.mopd.launch_form import LaunchForm, launch_spec
 from tasks.onpolicy.feature_checks import FeatureCheckError
+from tasks.onpolicy.run_monitor import TrainingAbortedError
 from tasks.rollout.domains import stored_demonstrations
 from tasks.rollout.settings import SamplingSettings
 from tests.support.refused import invalid, refused
@@ -117,3 +119,20 @@ def test_the_feature_behind_an_error_survives_a_copy():
     error = FeatureCheckError("no-effect", "why", "outcome")
     again = copy.copy(error)
     assert (again.code, again.feature, str(again)) == ("no-effect", "outcome", "why")
+
+
+@pytest.mark.parametrize(
+    ("error", "diverged"),
+    [
+        (TrainingAbortedError("student-collapse", "step 9"), True),
+        (TrainingAbortedError("runaway", "step 9"), True),
+        (RefusedError("not-finite", "a tensor"), True),
+        (FloatingPointError("step 9"), True),
+        (TrainingAbortedError("sampler-gap", "step 9"), False),
+        (TrainingAbortedError("uniform-teacher", "step 9"), False),
+        (RefusedError("recalled-input", "a teacher"), False),
+        (ValueError("step 9"), False),
+    ],
+)
+def test_a_control_diverges_by_itself_and_not_by_what_it_needs(error, diverged):
+    assert _diverged(error) is diverged

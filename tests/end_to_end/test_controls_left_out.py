@@ -63,6 +63,19 @@ def test_an_outcome_that_never_differs_is_left_out_and_another_idle_feature_is_a
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize("control", [Control.SHUFFLED_TEACHERS, Control.MIX_RL])
+def test_a_control_that_diverges_is_left_out_with_what_stopped_it(runner, control):
+    far = told(
+        rollouts_per_prompt=2, loop={"num_steps": 4, "learning_rate": 1e30, "warmup_steps": 0}
+    )
+    order = ControlOrder(control_rl_learning_rate=1e30)
+    spec = spec_of(control, planned(runner)).model_copy(update={"settings": far, "order": order})
+    made = train_arm(runner, spec)
+    assert (made.control, made.checkpoint) == (control, None)
+    assert "step 2" in made.reason
+
+
+@pytest.mark.medium
 def test_a_student_is_published_without_the_controls_that_found_no_answer(teachers):
     settings = [
         "gate_prompts_per_domain=0",
