@@ -7,7 +7,7 @@ from tasks.mopd.round_form import RoundForm
 from workflows.graph import named
 
 RECIPE = RoundForm().recipe()
-"""Recipe of a consolidation with default inputs; the page shows its outcomes."""
+"""Recipe of a consolidation with default inputs; its outcomes are shown."""
 TEACHERS = ["math@released", "code@released", "agent@released", "instruct@released"]
 
 
@@ -36,4 +36,4 @@ def gate(
         ladder_stages=ladder_stages,
         recipe=RECIPE,
     )
-    return Looked(named("measure", made.summary), made.gated)
+    return Looked(named("measure", made.summary), made.gated, made.outcomes)

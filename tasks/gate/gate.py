@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -27,7 +27,6 @@ from tasks.contracts.refusal import RefusedError
 from tasks.gate.decision import decide
 from tasks.gate.measured import ProbeResult, ProbeSettings, Scores, TeacherMeasure
 from tasks.gate.page import gate_page, unmeasured_page
-from tasks.gate.past_outcomes import PastOutcome, outcomes
 from tasks.gate.plan import store_plan
 from tasks.gate.probe_step import MEASURED, judged_teachers, measure_plan, with_ladder
 from tasks.gate.refork import Requested, request_refork, would_help
@@ -41,31 +40,18 @@ from tasks.statistics import Z
 PAGE = "gate.html"
 
 
-@dataclass(frozen=True)
-class GateContext:
-    """The facts about a consolidation that the gate needs."""
-
-    recipe: str = ""
-    """Settings of the round; see ``RoundForm.recipe``."""
-    reviewed: bool = False
-    """Whether a person must approve the plan afterwards."""
-
-
-ALONE = GateContext()
-"""Context of a gate that runs on its own, without a consolidation."""
-
-
 def gate(
     runner: StepRunner,
     plan: Plan,
     on_misfit: OnMisfit,
     probe: ProbeSettings,
-    launch: GateContext = ALONE,
+    *,
+    reviewed: bool = False,
 ) -> Gated:
     """Measure and judge the plan's teachers; return the plan with the findings, also refusals.
 
-    Nothing is refused here: ``admit`` does that, after the page is written. The page shows earlier
-    outcomes with the launch's recipe.
+    Nothing is refused here: ``admit`` does that, after the page is written. ``reviewed`` says
+    whether a person must approve the plan afterwards.
     """
     planned = _checked(runner, plan)
 
@@ -74,7 +60,6 @@ def gate(
     sources = (planned, Input.of("probe", probe_artifact))
 
     # Judge.
-    past = outcomes(runner, plan, launch.recipe) if launch.recipe else []
     judged = _judged(plan, measured)
     reforks = _reforks(runner, plan, judged, sources)
     teachers = [with_ladder(teacher, measured) for teacher in plan.teachers]
@@ -94,18 +79,17 @@ def gate(
     # Report, and write the plan as it may go on.
     files = {
         MEASURED: measured.model_dump_json(indent=1),
-        PAGE: gate_page(plan, measured, judged, verdicts, reforks, past),
+        PAGE: gate_page(plan, measured, judged, verdicts, reforks),
         **{f"refork-{name}.json": each.text for name, each in reforks.items()},
     }
-    inputs = (*sources, *_outcome_inputs(past))
-    report = _report(runner, inputs, judged, verdicts, files)
+    report = _report(runner, sources, judged, verdicts, files)
     kept, notes = _kept(teachers, verdicts), _notes(judged, verdicts)
-    after = _plan_after(runner, plan, kept, notes, sources, launch)
+    after = _plan_after(runner, plan, kept, notes, sources, reviewed=reviewed)
     return Gated(plan=after, report=report, teachers=verdicts)
 
 
 def leave_unmeasured(
-    runner: StepRunner, plan: Plan, ladder_stages: int = 1, launch: GateContext = ALONE
+    runner: StepRunner, plan: Plan, ladder_stages: int = 1, *, reviewed: bool = False
 ) -> Gated:
     """Pass the plan on its records alone; a finding says that it was not measured.
 
@@ -119,7 +103,7 @@ def leave_unmeasured(
     ]
     notes = [not_measured(teacher.reference) for teacher in teachers]
     notes += [_by_steps(teacher, ladder_stages) for teacher in teachers if ladder_stages > 1]
-    after = _plan_after(runner, plan, plan.teachers, notes, sources, launch)
+    after = _plan_after(runner, plan, plan.teachers, notes, sources, reviewed=reviewed)
     report = _report(runner, sources, {}, verdicts, {PAGE: unmeasured_page(plan)})
     return Gated(plan=after, report=report, teachers=verdicts)
 
@@ -149,15 +133,6 @@ def _reforks(
         for teacher in judged_teachers(plan)
         if would_help(runner, plan, teacher, judged[teacher.name])
     }
-
-
-def _outcome_inputs(past: Sequence[PastOutcome]) -> list[Input]:
-    """Return the comparisons that the page shows, each once, as inputs of the report."""
-    shown = {each.record: each.artifact for each in past}
-    return [
-        Input(role="outcome", artifact=artifact, record=record)
-        for record, artifact in shown.items()
-    ]
 
 
 def _kept(
@@ -203,12 +178,13 @@ def _plan_after(
     teachers: Sequence[PlannedTeacher],
     notes: Sequence[Finding],
     sources: tuple[Input, ...],
-    launch: GateContext,
+    *,
+    reviewed: bool,
 ) -> Plan:
     changes = {
         "teachers": list(teachers),
         "notes": [*plan.notes, *notes],
-        "reviewed": launch.reviewed,
+        "reviewed": reviewed,
     }
     after = plan.model_copy(update={**changes, "artifact": None, "waivers": []})
     return after.model_copy(update={"artifact": store_plan(runner, after, after=sources)})

@@ -8,7 +8,6 @@ from lineage.view.summary import command
 from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.remedies import WarmUpSettings
 from tasks.gate.measured import ProbeResult, TeacherMeasure, TeacherReading
-from tasks.gate.past_outcomes import PastOutcome
 from tasks.gate.refork import Requested
 from tasks.gate.reliability import reliability
 from tasks.gate.verdict import Judged
@@ -42,7 +41,6 @@ def gate_page(
     judged: Mapping[str, Judged],
     verdicts: Sequence[TeacherVerdict],
     reforks: Mapping[str, Requested],
-    past: Sequence[PastOutcome],
 ) -> str:
     """Return the whole page."""
     rows = {each.name: _checks(each, judged[each.name]) for each in measured.teachers}
@@ -62,10 +60,6 @@ def gate_page(
                 each, judged[each.name], verdict, reforks.get(each.name), _remedied_launch(plan)
             )
             for each, verdict in zip(measured.teachers, verdicts, strict=True)
-        ],
-        past=[
-            (each.teacher, each.verdict.value, each.done.value, f"{each.actual:.2f}")
-            for each in past
         ],
         reliability=reliability().words(),
     )
@@ -133,7 +127,7 @@ def _ancestry(found: Ancestry | None) -> _Cell:
     if found is None:
         return _Cell("not measured")
     share = "" if found.projection is None else f"keeps {found.projection:.0%} of its training"
-    return _Cell(share or f"distance {found.distance:.1%}", found.contradicted)
+    return _Cell(share or f"distance {found.distance:.1%}", found.contradicted or found.doubtful)
 
 
 def _remedied_launch(plan: Plan) -> str:

@@ -1,11 +1,12 @@
 """Outcomes of earlier merges with the same settings: what came of teachers after their verdicts.
 
-They change no verdict: teachers that passed a gate are a selected sample. The gate's page shows
-them, because they say how much arrives in this store, with these settings.
+They change no verdict: teachers that passed a gate are a selected sample. They are shown beside the
+gate's page, because they say how much arrives in this store with these settings. They are not in
+the page, which is recorded: a gate is found again, whatever other merges came to meanwhile.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
 
@@ -20,6 +21,7 @@ from tasks.contracts.handover import Plan, Remedy, Verdict
 from tasks.gate.measured import GateDocument
 from tasks.gate.outcome import KIND, TeacherOutcome
 from tasks.platform.step_runner import StepRunner
+from tasks.reports.rendering import render
 
 
 class PastOutcome(GateDocument):
@@ -116,3 +118,27 @@ def _plan_of(runner: StepRunner, gate: Input) -> Input:
 
 def _family(lineage: Lineage, end: Input) -> list[str]:
     return [end.record, *lineage.ancestors(end.record)]
+
+
+HEADS = ("teacher", "verdict", "remedy", "share of its gain that the student has")
+
+
+def outcome_rows(past: Sequence[PastOutcome]) -> list[tuple[str, str, str, str]]:
+    """Return outcomes as rows under ``HEADS``."""
+    return [
+        (each.teacher, each.verdict.value, each.done.value, f"{each.actual:.2f}") for each in past
+    ]
+
+
+def outcome_lines(past: Sequence[PastOutcome]) -> list[str]:
+    """Return each outcome as a line of text."""
+    return [
+        f"{teacher}: {verdict}, remedy {done}; the student has {share} of its gain"
+        for teacher, verdict, done, share in outcome_rows(past)
+    ]
+
+
+def outcomes_page(past: Sequence[PastOutcome]) -> str:
+    """Return outcomes as a page, for the Flyte Deck."""
+    title = "Results of earlier merges"
+    return render("outcomes.html.j2", title=title, heads=HEADS, rows=outcome_rows(past))

@@ -25,6 +25,8 @@ class Looked(NamedTuple):
     summary: str
     """The verdict on each teacher, and the findings."""
     gated: Gated
+    outcomes: list[str]
+    """What came of teachers in earlier merges with the same settings, a line each."""
 
 
 @hosted(Stage.PLAN, deck=True)
@@ -107,26 +109,27 @@ def measure_teachers(  # noqa: PLR0913, PLR0917 - inputs of a task have no defau
 
     The Deck is written even if the plan is refused. With 0 prompts nothing is measured, and a
     finding says so. With ``ladder_stages`` above 1 the rungs of each climb are measured too.
-    ``recipe`` holds the round's settings, which select the earlier outcomes on the page. The plan
-    records whether it is to be ``reviewed``.
+    ``recipe`` holds the round's settings, which select the earlier outcomes that are shown. The
+    plan records whether it is to be ``reviewed``.
     """
     from tasks.gate import gate as step
     from tasks.gate.forecast import forecast
     from tasks.gate.launch import launching, record_launch
+    from tasks.gate.past_outcomes import outcomes, outcomes_page
     from tasks.gate.plan_page import summary_of
     from tasks.platform.step_runner import StepRunner
 
     runner = StepRunner()
-    launch = step.GateContext(recipe=recipe, reviewed=reviewed)
     form = Launched.model_validate_json(launched)
     with launching(runner, plan, form):
         if order.gate_prompts_per_domain == 0:
-            gated = step.leave_unmeasured(runner, plan, ladder_stages, launch)
+            gated = step.leave_unmeasured(runner, plan, ladder_stages, reviewed=reviewed)
         else:
             probe = _probe_settings(order.gate_prompts_per_domain, sampling, ladder_stages)
-            gated = step.gate(runner, plan, on_misfit, probe, launch)
+            gated = step.gate(runner, plan, on_misfit, probe, reviewed=reviewed)
     record_launch(runner, gated.plan, form, gated.report)
     show("gate", step.read_page(runner, gated.report))
+    show("outcomes", outcomes_page(outcomes(runner, plan, recipe)))
     admitted = step.admit(runner, gated, order.refuse_findings_from, waivers)
     cost = forecast(runner, admitted.plan, workload)
     return admitted.model_copy(update={"summary": summary_of(admitted, cost, conditions)})
@@ -158,11 +161,16 @@ def probe_teachers(
 ) -> Looked:
     """Measure and judge teachers without a consolidation; nothing is refused.
 
-    The page shows outcomes of rounds with ``recipe``, after these two inputs are set in it.
+    Outcomes of rounds with ``recipe`` are shown, after these two inputs are set in it.
     """
     from tasks.gate import gate as step
     from tasks.gate import plan as planning
-    from tasks.gate.past_outcomes import recipe_with
+    from tasks.gate.past_outcomes import (
+        outcome_lines,
+        outcomes,
+        outcomes_page,
+        recipe_with,
+    )
     from tasks.gate.plan_page import findings_of
     from tasks.platform.step_runner import StepRunner
 
@@ -172,9 +180,11 @@ def probe_teachers(
     probe = _probe_settings(prompts_per_domain, sampling, ladder_stages)
     like = recipe_with(recipe, ladder_stages, max_new_tokens)
     plan = planning.propose(runner, teachers, student, sampling)
-    gated = step.gate(runner, plan, OnMisfit.REFUSE, probe, step.GateContext(recipe=like))
+    gated = step.gate(runner, plan, OnMisfit.REFUSE, probe)
     show("gate", step.read_page(runner, gated.report))
-    return Looked(findings_of(gated), gated)
+    past = outcomes(runner, plan, like)
+    show("outcomes", outcomes_page(past))
+    return Looked(findings_of(gated), gated, outcome_lines(past))
 
 
 def _probe_settings(

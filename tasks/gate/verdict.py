@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from lineage.compatibility.checks import Finding
 from tasks.contracts.handover import OnMisfit, Remedy, Verdict
 from tasks.gate.measured import LEAST_ROLLOUTS, GateDocument, SwapRow, TeacherMeasure
+from tasks.model.relation import Ancestry
 
 Severity = Literal["refusal", "warning", "note"]
 
@@ -163,30 +164,48 @@ def _better_explained(measure: TeacherMeasure, swap: SwapRow) -> str:
 
 
 def _ancestry(measure: TeacherMeasure, subject: str) -> Iterator[Finding]:
+    """Yield a finding if the weights contradict the declared precursor, or leave it in doubt."""
     found = measure.ancestry
-    if found is None or not found.contradicted:
+    if found is None:
         return
-    evidence = f"its weights do not come from {found.declared}"
-    if found.projection is not None:
-        share = f"{found.projection:.0%}"
-        evidence += f" (it keeps {share} of what that learned; a child keeps nearly all)"
-    if found.nearest != found.declared:
-        evidence += f"; {found.nearest} is nearer"
-    step = "ask its owner what it was trained from; until then its records prove nothing"
-    yield Finding("contradicted-ancestry", "refusal", subject, evidence, step)
+    ask = "ask its owner what it was trained from; until then its records prove nothing"
+    if found.contradicted:
+        evidence = f"its weights do not come from {found.declared}"
+        if found.projection is not None:
+            share = f"{found.projection:.0%}"
+            evidence += f" (it keeps {share} of what that learned; a child keeps nearly all)"
+        if found.nearest != found.declared:
+            evidence += f"; {found.nearest} is nearer"
+        yield Finding("contradicted-ancestry", "refusal", subject, evidence, ask)
+    elif found.doubtful:
+        yield Finding("doubtful-ancestry", "warning", subject, _in_doubt(found), ask)
 
 
 def _fork_point(measure: TeacherMeasure, subject: str) -> Iterator[Finding]:
-    """Yield a finding if the precursor's weights contradict the declared fork point."""
+    """Yield the same of the declared fork point, by the precursor's weights."""
     found = measure.fork_point
-    if found is None or not found.contradicted:
+    if found is None:
         return
-    evidence = f"its precursor's weights do not come from the declared fork point ({found.summary})"
     step = (
         "ask its owner which checkpoint it climbed from; a teacher from another fork point has to "
         "climb again from the student's start"
     )
-    yield Finding("contradicted-fork-point", "refusal", subject, evidence, step)
+    if found.contradicted:
+        evidence = (
+            f"its precursor's weights do not come from the declared fork point ({found.summary})"
+        )
+        yield Finding("contradicted-fork-point", "refusal", subject, evidence, step)
+    elif found.doubtful:
+        yield Finding("doubtful-fork-point", "warning", subject, _in_doubt(found), step)
+
+
+def _in_doubt(found: Ancestry) -> str:
+    return (
+        f"the weights may come from a sibling of {found.declared} that learned from the same data: "
+        f"they keep {found.projection:.0%} of what {found.declared} learned and went another way "
+        f"with the rest (cosine {found.cosine:.2f}). A child that trained for longer than its "
+        "parent looks alike"
+    )
 
 
 def _alike(measure: TeacherMeasure) -> str:

@@ -111,8 +111,9 @@ def ancestry(
         cosine=cosine,
         nearest=nearest,
         nearest_distance=math.sqrt(least / size),
-        contradicted=_strange(projection, cosine)
+        contradicted=(projection is not None and not projection >= LEAST_PROJECTION)
         or math.sqrt(least) < CLEARLY_NEARER * math.sqrt(far),
+        doubtful=_like_a_sibling(projection, cosine),
     )
 
 
@@ -151,13 +152,11 @@ def _sums(folders: Sequence[Path], num_others: int, *, from_origin: bool) -> _Su
     return sums
 
 
-def _strange(projection: float | None, cosine: float | None) -> bool:
-    """Return whether the child did not go the parent's way; also for NaN."""
-    if projection is None:
+def _like_a_sibling(projection: float | None, cosine: float | None) -> bool:
+    """Return whether the child went another way, and does not keep all that the parent learned."""
+    if projection is None or cosine is None:
         return False
-    if not projection >= LEAST_PROJECTION:
-        return True
-    return cosine is not None and cosine < LEAST_COSINE and projection < WHOLE_PROJECTION
+    return cosine < LEAST_COSINE and projection < WHOLE_PROJECTION
 
 
 def _cosine(product: float, one: float, two: float) -> float:

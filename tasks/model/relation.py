@@ -39,6 +39,10 @@ class Ancestry(WeightMeasurement):
     """The nearest candidate: the declared parent, or another checkpoint."""
     nearest_distance: float
     contradicted: bool
+    doubtful: bool = False
+    """Whether the child went another way than the parent and keeps most of what that learned all
+    the same, as a sibling of the parent does. A child that trained for longer than its parent may
+    look alike."""
 
     @property
     def summary(self) -> str:

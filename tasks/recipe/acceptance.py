@@ -13,7 +13,7 @@ from lineage.rules.evidence import taken
 from tasks.contracts.handover import Gated, GateOrder, OnMisfit, Plan
 from tasks.contracts.review import record_decision
 from tasks.gate.decision import refused, waive
-from tasks.gate.gate import GateContext, gate, leave_unmeasured
+from tasks.gate.gate import gate, leave_unmeasured
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.plan import propose
 from tasks.platform.step_runner import StepRunner
@@ -30,8 +30,6 @@ class GateInputs:
     sampling: SamplingSettings
     """Sampling outside the rounds."""
     ladder_stages: int
-    recipe: str
-    """Settings that make outcomes comparable; see ``RoundForm.recipe``."""
 
 
 def accept_findings(
@@ -46,16 +44,16 @@ def accept_findings(
         NotWaivableError: for a finding that no waiver accepts.
     """
     plan = propose(runner, teachers, student, inputs.sampling)
-    context, order = GateContext(recipe=inputs.recipe), inputs.order
+    order = inputs.order
     if order.gate_prompts_per_domain == 0:
-        gated = leave_unmeasured(runner, plan, inputs.ladder_stages, context)
+        gated = leave_unmeasured(runner, plan, inputs.ladder_stages)
     else:
         probe = ProbeSettings(
             prompts_per_domain=order.gate_prompts_per_domain,
             sampling=inputs.sampling,
             ladder_stages=inputs.ladder_stages,
         )
-        gated = gate(runner, plan, OnMisfit.REFUSE, probe, context)
+        gated = gate(runner, plan, OnMisfit.REFUSE, probe)
     if not refused(gated.plan, order.refuse_findings_from):
         return []
     return [_waiver(runner, gated.plan, REASON.format(system=system))]

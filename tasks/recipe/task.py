@@ -94,20 +94,19 @@ def launch_inputs(  # noqa: PLR0913, PLR0917 - inputs of a task have no defaults
 
 
 @hosted(Stage.GATE_PROBE)
-def accept_findings(  # noqa: PLR0913, PLR0917 - as above
+def accept_findings(
     teachers: list[str],
     student: str,
     order: GateOrder,
     sampling: SamplingSettings,
     ladder_stages: int,
-    recipe: str,
     system: str,
 ) -> list[str]:
     """Sign a waiver of the findings that would refuse a recipe's plan; return its digest."""
     from tasks.platform.step_runner import StepRunner
     from tasks.recipe import acceptance as step
 
-    inputs = step.GateInputs(order, sampling, ladder_stages, recipe)
+    inputs = step.GateInputs(order, sampling, ladder_stages)
     return step.accept_findings(StepRunner(), teachers, student, inputs, system)
 
 

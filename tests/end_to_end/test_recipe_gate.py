@@ -26,7 +26,7 @@ def test_a_plan_with_measured_misfits_is_merged_with_the_waiver_of_the_recipe(te
     with pytest.raises(MisfitError):
         consolidate(**INPUTS)
     launch = launch_spec(LaunchForm(**INPUTS).model_dump())
-    inputs = GateInputs(launch.gate, launch.spec.sampling, launch.ladder_stages, launch.recipe)
+    inputs = GateInputs(launch.gate, launch.spec.sampling, launch.ladder_stages)
     before = Contents.now().records
     waivers = accept_findings(runner, INPUTS["teachers"], INPUTS["student"], inputs, "glm_5")
     assert kinds(Contents.now().records - before) == {"waiver": 1}  # all else was found

@@ -146,6 +146,17 @@ def test_a_contradicted_fork_point_is_refused_and_does_not_change_the_verdict(sc
     assert FOREIGN_FORK.summary in found.reasons[-1].evidence
 
 
+@pytest.mark.parametrize(
+    ("of", "code"), [("ancestry", "doubtful-ancestry"), ("fork_point", "doubtful-fork-point")]
+)
+def test_weights_like_those_of_a_sibling_are_a_warning_beside_the_verdict(of, code):
+    changes = {"contradicted": False, "doubtful": True, "projection": 0.9, "cosine": 0.5}
+    found = judged(measured(**{of: FOREIGN_FORK.model_copy(update=changes)}))
+    assert (found.verdict, codes(found)) == (Verdict.FITS, [code])
+    assert found.reasons[0].severity == "warning"
+    assert "cosine 0.50" in found.reasons[0].evidence
+
+
 def test_a_confirmed_fork_point_gives_no_finding():
     confirmed = FOREIGN_FORK.model_copy(update={"contradicted": False})
     assert judged(measured(fork_point=confirmed)) == judged()

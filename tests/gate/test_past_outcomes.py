@@ -11,10 +11,9 @@ from lineage.records.record import Derivation, Input
 from lineage.registry.registry import Registry
 from tasks.contracts.handover import Plan, Remedy, TeacherVerdict, Verdict
 from tasks.contracts.planned import JUDGED
-from tasks.gate.gate import _outcome_inputs
 from tasks.gate.measured import ProbeResult, ProbeSettings
 from tasks.gate.outcome import compare_with_outcome, recipe_of
-from tasks.gate.past_outcomes import outcomes, recipe_with
+from tasks.gate.past_outcomes import outcome_lines, outcomes, recipe_with
 from tasks.gate.probe_step import MEASURED
 from tasks.mopd.round_form import RoundForm
 from tasks.platform.step_runner import StepRunner
@@ -175,11 +174,11 @@ def test_a_teacher_without_a_result_is_left_out(runner, asking):
     assert outcomes(runner, asking, RECIPE) == []
 
 
-def test_each_comparison_on_the_page_is_an_input_of_the_report_once(runner, asking):
-    merge = Merge(runner, "other")
-    [found] = outcomes(runner, asking, RECIPE)
-    [shown] = _outcome_inputs([found, found])
-    assert (shown.role, shown.artifact) == ("outcome", merge.outcome.digest)
+def test_an_outcome_is_told_in_words(runner, asking):
+    Merge(runner, "other", verdict=Verdict.FITS_AFTER_REMEDY, done=Remedy.WARM_UP)
+    [line] = outcome_lines(outcomes(runner, asking, RECIPE))
+    told = "teacher.math@1: fits after remedy, remedy warm-up; the student has 0.90 of its gain"
+    assert line == told
 
 
 def test_one_merge_compared_twice_counts_once(runner, asking):

@@ -68,22 +68,22 @@ def test_a_stranger_does_not_and_its_real_parent_is_nearer(put):
 
 
 @pytest.mark.parametrize(
-    ("moved", "contradicted"),
+    ("moved", "contradicted", "doubtful"),
     [
-        ([1.8, 2.0], False),  # cosine 1.8 / 2.69 = 0.669
-        ([1.8, 2.3], True),  # cosine 1.8 / 2.92 = 0.616, and it keeps 90 %
-        ([1.92, 9.0], False),  # cosine 0.21: it went on far, and keeps 96 %
-        ([0.98, 0.1], True),  # cosine 0.99, but it keeps 49 %
+        ([1.8, 2.0], False, False),  # cosine 1.8 / 2.69 = 0.669
+        ([1.8, 2.3], False, True),  # cosine 1.8 / 2.92 = 0.616, and it keeps 90 %
+        ([1.92, 9.0], False, False),  # cosine 0.21: it went on far, and keeps 96 %
+        ([0.98, 0.1], True, False),  # cosine 0.99, but it keeps 49 %
     ],
 )
 def test_a_sibling_of_the_parent_went_elsewhere_with_what_it_does_not_keep(
-    put, moved, contradicted
+    put, moved, contradicted, doubtful
 ):
     grandparent, parent = put("grandparent", [0.0, 0.0]), put("parent", [2.0, 0.0])
     found = ancestry(put("child", moved), CheckpointTensors("sft", parent), grandparent, [])
     assert found.cosine == pytest.approx(moved[0] / math.hypot(*moved))
     assert found.projection == pytest.approx(moved[0] / 2)
-    assert found.contradicted is contradicted
+    assert (found.contradicted, found.doubtful) == (contradicted, doubtful)
 
 
 def test_without_a_grandparent_the_matrices_tell_a_child_from_a_stranger(tmp_path):

@@ -32,7 +32,7 @@ def faculty(runner):
 
 
 def accepted(runner, *teachers, system="deepseek_v4"):
-    inputs = GateInputs(UNMEASURED, SAMPLING, ladder_stages=1, recipe="")
+    inputs = GateInputs(UNMEASURED, SAMPLING, ladder_stages=1)
     return accept_findings(runner, teachers, START, inputs, system)
 
 

@@ -20,7 +20,7 @@ from tasks.gate.measured import (
     WorstToken,
 )
 from tasks.gate.page import gate_page, unmeasured_page
-from tasks.gate.past_outcomes import PastOutcome
+from tasks.gate.past_outcomes import PastOutcome, outcomes_page
 from tasks.gate.plan_page import plan_page
 from tasks.gate.refork import Refork, Requested
 from tasks.gate.remedied import remedies_page
@@ -77,12 +77,8 @@ def example_gate():
             name="code", verdict=Verdict.FITS, reasons=(), remedy=Remedy.NONE
         ),
     }  # fmt: skip
-    past = PastOutcome(
-        teacher="teacher.math@3", record=DIGEST, artifact=DIGEST, verdict=Verdict.FITS,
-        done=Remedy.NONE, actual=0.8,
-    )  # fmt: skip
     probe = ProbeResult(settings=ProbeSettings(ladder_stages=2), teachers=(math, code), seconds=1.0)
-    return gate_page(plan_of(), probe, judged, verdicts, {"math": request()}, [past])
+    return gate_page(plan_of(), probe, judged, verdicts, {"math": request()})
 
 
 def request():
@@ -93,6 +89,14 @@ def request():
         trained=[],
     )  # fmt: skip
     return Requested(refork=refork, stored=Artifact(kind="request", digest=DIGEST, record=DIGEST))
+
+
+def past():
+    """Return what came of a teacher in an earlier merge."""
+    return PastOutcome(
+        teacher="teacher.math@3", record=DIGEST, artifact=DIGEST, verdict=Verdict.FITS,
+        done=Remedy.NONE, actual=0.8,
+    )  # fmt: skip
 
 
 def new_domain_gate():
@@ -106,7 +110,7 @@ def new_domain_gate():
         name="math", domain="math", verdict=Verdict.UNKNOWN, proposed=Remedy.WARM_UP,
     )  # fmt: skip
     probe = ProbeResult(settings=ProbeSettings(), teachers=(found,), seconds=1.0)
-    return gate_page(plan_of(), probe, {"math": unknown}, [verdict], {}, [])
+    return gate_page(plan_of(), probe, {"math": unknown}, [verdict], {})
 
 
 def remedied(name, share):
@@ -139,13 +143,15 @@ def pages():
         ),
         "comparison": comparison_page(comparison()),
         "gate": example_gate(),
-        "gate_without_outcomes": gate_page(
+        "gate_that_fits": gate_page(
             plan_of(), ProbeResult(settings=ProbeSettings(), teachers=(measured(),), seconds=1.0),
             {"math": Judged(name="math", verdict=Verdict.FITS, reasons=(),
                             remedy=Remedy.NONE)},
-            [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {}, [],
+            [TeacherVerdict(name="math", domain="math", verdict=Verdict.FITS)], {},
         ),
         "gate_of_a_new_domain": new_domain_gate(),
+        "outcomes": outcomes_page([past()]),
+        "outcomes_of_nothing": outcomes_page([]),
         "gate_unmeasured": unmeasured_page(plan_of()),
         "plan": plan_page(plan_of(*findings), COST, RELEASE),
         "plan_that_fits": plan_page(plan_of(), COST, RELEASE),

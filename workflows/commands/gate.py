@@ -5,7 +5,7 @@ its inputs from here.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +35,13 @@ def gate(out: Path | None, as_document: bool, **given: object) -> None:
     """Measure teachers against a student; exit 1 if one does not fit."""
     quiet()
     started = time.monotonic()
-    found: Gated = run_locally(gate_workflow, **chosen(given)).gated
+    looked = run_locally(gate_workflow, **chosen(given))
+    found: Gated = looked.gated
     name = found.report.digest.removeprefix("sha256:")[:12]
     folder = out or home() / "gates" / name
     copy_writable(open_store().tree(found.report.digest), folder)
     if not as_document:
-        _tell(found)
+        _tell(found, looked.outcomes)
     conclude(_summary(found, folder, time.monotonic() - started), as_document)
     if any(teacher.verdict is not Verdict.FITS for teacher in found.teachers):
         raise SystemExit(1)
@@ -87,7 +88,7 @@ def _misfits(misfits: list[TeacherVerdict]) -> str:
     return ", ".join(f"{each.name}: {each.verdict.value}" for each in misfits)
 
 
-def _tell(found: Gated) -> None:
+def _tell(found: Gated, outcomes: Sequence[str]) -> None:
     from tasks.gate.refork import read_refork
 
     tabulate(
@@ -102,6 +103,8 @@ def _tell(found: Gated) -> None:
             f"{note.severity} {note.subject} [{note.code}]: {note.evidence}. What to do: "
             f"{note.next_step}"
         )
+    for line in outcomes:
+        say(f"earlier merge: {line}")
     for teacher in found.teachers:
         if teacher.refork:
             asked = read_refork(open_store().get_bytes(teacher.refork.digest))

@@ -43,7 +43,6 @@ def consolidate_alone(**inputs: Any) -> Consolidated:  # noqa: ANN401 - the form
         order=launch.gate,
         sampling=launch.spec.sampling,
         ladder_stages=launch.ladder_stages,
-        recipe=launch.recipe,
         system=system,
     )
     with_waivers = {**inputs, "waivers": named("accept-findings", accepted)}

@@ -79,6 +79,7 @@ def ancestry_rows(family: Family, seed: int) -> list[dict[str, Any]]:
                 "distance": round(without.distance, 5),
                 "contradicted_without": without.contradicted,
                 "contradicted_with": with_it.contradicted,
+                "doubtful": without.doubtful,
                 **_by_fingerprint(each, of),
             }
         )

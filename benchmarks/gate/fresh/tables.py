@@ -188,14 +188,20 @@ def _ancestry_now(figures: Row) -> Iterator[tuple[str, str, str, str, str]]:
     parts: dict[bool, list[Row]] = {True: [], False: []}
     for row in figures["rows"]:
         parts[row["true"]].append(row)
+    counts = f"demo {demo}: {len(parts[False])} false, {len(parts[True])} true"
     for what in ("without", "with"):
-        shares = [
-            fmean(float(row[f"contradicted_{what}"]) for row in parts[true])
-            for true in (False, True)
-        ]
-        who = f"**today's gate**, demo {demo}: {len(parts[False])} false, {len(parts[True])} true"
-        found, alarms = map(_two, shares)
-        yield (f"{what} the true parent", who, found, alarms, "")
+        refused = {
+            true: [bool(row[f"contradicted_{what}"]) for row in rows]
+            for true, rows in parts.items()
+        }
+        flagged = {
+            true: [bool(row[f"contradicted_{what}"] or row["doubtful"]) for row in rows]
+            for true, rows in parts.items()
+        }
+        for word, marks in (("refused", refused), ("refused or in doubt", flagged)):
+            found, alarms = (_two(fmean(marks[true])) for true in (False, True))
+            method = f"**today's gate**, {word}, {counts}"
+            yield (f"{what} the true parent", method, found, alarms, "")
 
 
 FRESH = {
