@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.controls.one_seed import Merge, merged, released
 from benchmarks.map.domains import DOMAINS, Counts, MapDomain, settings_of, write_domain
-from benchmarks.map.points import CENTER, LADDER, MIX_RL, OFF_POLICY, Point
+from benchmarks.map.points import CENTER, LADDER, MIX_RL, OFF_POLICY, Conflict, Point
 from lineage.artifacts import Artifact, Release, read_manifest
 from tasks.contracts.handover import BlendSettings, Contribution, Domain, StageLabel
 from tasks.contracts.scale import Scale
@@ -33,6 +33,9 @@ NUM_RUNGS = 4
 """Checkpoints of a climb, whatever its length."""
 GROUP = 8
 """Rollouts of a prompt in RL, as in the control."""
+LONGER = 3
+"""At a length of 9, and where the second domain writes its steps otherwise, the usual steps left a
+fork point that answered nothing right, from which no teacher climbed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Sizes:
     blend_count: int
     """Demonstrations of each domain in the fork point's data."""
     foundation_steps: int
+    """Steps of the fork point; ``LONGER`` times as many where they would not do."""
     team_steps: int
     """Steps of a team's own supervised stage, which comes before its climb."""
     prompts_per_step: int
@@ -162,7 +166,14 @@ def _fork_point(
 
     blend = collect_blend(runner, BlendSettings(contributions=[*map(part, DOMAINS)]), SEED)
     label = StageLabel(name="fork point", owner="foundation")
-    return finetune(runner, base, blend, _sft(sizes, sizes.foundation_steps), seed, label)
+    num_steps = foundation_steps(point, sizes)
+    return finetune(runner, base, blend, _sft(sizes, num_steps), seed, label)
+
+
+def foundation_steps(point: Point, sizes: Sizes) -> int:
+    """Return the steps of a point's fork point."""
+    is_harder = point.length > Point().length or point.conflict is Conflict.STEPS
+    return sizes.foundation_steps * (LONGER if is_harder else 1)
 
 
 def _released(

@@ -1,7 +1,8 @@
 """The points of the map: a center, and from it one axis at a time, three values each.
 
 All points share the base, the families of domains, the numbers of ``case.FULL`` and the budget of
-the merge. This is how each axis is made:
+the merge. Two have a fork point that trained for longer (``case.LONGER``), because their teachers
+had nothing to climb from. This is how each axis is made:
 
 ``length``
     Worked steps of an answer: 3, 6 or 9 columns or pairs, so that right answers have 34, 64 or

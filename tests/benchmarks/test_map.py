@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from benchmarks.map.case import FULL, climb_of, ladder_of, longest_of, merge_of
+from benchmarks.map.case import FULL, climb_of, foundation_steps, ladder_of, longest_of, merge_of
 from benchmarks.map.domains import (
     DOMAINS,
     Counts,
@@ -196,3 +196,16 @@ def test_the_ladder_is_the_same_merge_in_stages():
 
 def test_answers_have_room_for_a_third_more():
     assert [longest_of(Point(length=steps)) for steps in AXES["length"]] == [62, 104, 146]
+
+
+@pytest.mark.parametrize(
+    ("point", "steps"),
+    [
+        (Point(), 80),
+        (Point(length=3), 80),
+        (Point(length=9), 240),
+        (Point(conflict=Conflict.STEPS), 240),
+    ],
+)
+def test_the_fork_points_of_harder_points_train_for_longer(point, steps):
+    assert foundation_steps(point, FULL) == steps
