@@ -24,7 +24,14 @@ from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_tab
 from benchmarks.gate.fresh.limits import limits_table
 from benchmarks.gate.fresh.tables import FRESH
 from benchmarks.gate.tables import CALIBRATED
-from benchmarks.map.shown import map_costs, map_ladder, map_picture, map_points, map_predictions
+from benchmarks.map.shown import (
+    map_costs,
+    map_ladder,
+    map_leads,
+    map_picture,
+    map_points,
+    map_predictions,
+)
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import (
     recipe_attempts,
@@ -180,6 +187,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "map_points": map_points,
     "map_ladder": map_ladder,
     "map_costs": map_costs,
+    "map_leads": map_leads,
     "map_predictions": map_predictions,
     "map_picture": map_picture,
     "recipes": recipes,

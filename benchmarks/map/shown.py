@@ -6,8 +6,8 @@ from typing import Any
 from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.markdown import table
 from benchmarks.common.results import load
-from benchmarks.map.picture import LABELS, PICTURE
-from benchmarks.map.points import CENTER, COMPARED, LADDER, points
+from benchmarks.map.picture import LABELS, PICTURE, TITLES
+from benchmarks.map.points import AXES, CENTER, COMPARED, LADDER, name_of, points
 from benchmarks.map.tables import equal_time, predicted, winner
 
 NOT_RUN = "n.r."
@@ -39,6 +39,31 @@ def _point_row(name: str, figures: Mapping[str, Any] | None) -> tuple[object, ..
     best = NAMES[won["winner"]] if won["is_clear"] else f"{NAMES[won['winner']]}, not clear"
     times = "yes" if equal_time(figures) else "**no**"
     return (*start, _limits(own["normalized"]), *cells, best, times)
+
+
+def map_leads() -> str:
+    """Return MOPD's leads along each axis, in short."""
+    found = _figures().get("points", {})
+
+    def leads(axis: str, method: str) -> str:
+        shown = []
+        for value in AXES[axis]:
+            row = found.get(name_of(axis, value), {}).get("methods", {}).get(method)
+            shown.append(f"{row['mopd_lead']['mean']:+.2f}" if row else NOT_RUN)
+        return ", ".join(shown)
+
+    heads = ("axis", "values", *(f"MOPD's lead over {NAMES[method]}" for method in COMPARED[1:]))
+    return table(
+        heads,
+        (
+            (
+                TITLES[axis],
+                ", ".join(str(value) for value in values),
+                *(leads(axis, method) for method in COMPARED[1:]),
+            )
+            for axis, values in AXES.items()
+        ),
+    )
 
 
 def map_ladder() -> str:

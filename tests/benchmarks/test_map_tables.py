@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from benchmarks.map import shown
 from benchmarks.map.picture import bars, draw
 from benchmarks.map.points import AXES, CENTER, COMPARED, LADDER, points
-from benchmarks.map.shown import map_points, map_predictions
+from benchmarks.map.shown import map_leads, map_points, map_predictions
 from benchmarks.map.tables import (
     PREDICTIONS,
     courses,
@@ -196,9 +197,17 @@ def test_the_page_has_a_line_for_every_point_and_prediction():
     assert map_predictions().count("\n") == 2 + len(points()) + len(given["axes"]) + 1
 
 
+def test_the_short_table_has_the_leads_along_an_axis(monkeypatch):
+    monkeypatch.setattr(shown, "_figures", lambda: {"points": LENGTHS})
+    line = next(line for line in map_leads().splitlines() if "| 3, 6, 9 |" in line)
+    leads = line.split("|")[3].strip()
+    assert leads == "-0.10, -0.01, +0.20"  # 0.8 - 0.9, 0.85 - 0.86, 0.9 - 0.7
+    assert map_leads().count("\n") == 2 + len(AXES)
+
+
 def test_a_panel_has_the_points_that_ran(tmp_path):
     found = {CENTER: LENGTHS[CENTER], "length-9": LENGTHS["length-9"]}
-    # Values 3, 6 and 12 are at 0, 1 and 2; the first did not run.
+    # Values 3, 6 and 9 are at 0, 1 and 2; the first did not run.
     assert bars("length", "student", found) == [
         (1, 0.85, pytest.approx(0.05), pytest.approx(0.05)),
         (2, 0.9, pytest.approx(0.05), pytest.approx(0.05)),
