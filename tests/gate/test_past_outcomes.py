@@ -174,11 +174,11 @@ def test_a_teacher_without_a_result_is_left_out(runner, asking):
     assert outcomes(runner, asking, RECIPE) == []
 
 
-def test_an_outcome_is_told_in_words(runner, asking):
+def test_the_line_of_an_outcome(runner, asking):
     Merge(runner, "other", verdict=Verdict.FITS_AFTER_REMEDY, done=Remedy.WARM_UP)
     [line] = outcome_lines(outcomes(runner, asking, RECIPE))
-    told = "teacher.math@1: fits after remedy, remedy warm-up; the student has 0.90 of its gain"
-    assert line == told
+    expected = "teacher.math@1: fits after remedy, remedy warm-up; the student has 0.90 of its gain"
+    assert line == expected
 
 
 def test_one_merge_compared_twice_counts_once(runner, asking):
