@@ -269,7 +269,7 @@ class TeacherVerdict(Frozen):
         return without(data, RETIRED)
 
     @property
-    def ahead(self) -> str:
+    def lead_words(self) -> str:
         """The lead with its 95 % interval, in words."""
         if self.lead is None:
             return "not measured"

@@ -114,7 +114,7 @@ def _findings_lines(gated: Gated) -> Iterator[str]:
     references = {teacher.name: teacher.reference for teacher in plan.teachers}
     for verdict in gated.teachers:
         reference = references.get(verdict.name, f"{verdict.name} (left out)")
-        yield f"{reference}: {verdict.verdict.value}, ahead {verdict.ahead}{_cure(verdict)}"
+        yield f"{reference}: {verdict.verdict.value}, lead {verdict.lead_words}{_cure(verdict)}"
     counts = [
         f"{sum(note.severity == severity for note in plan.notes)} {severity}s"
         for severity in ("refusal", "warning")

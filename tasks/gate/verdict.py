@@ -1,7 +1,7 @@
 """Judges a teacher by its measurements: verdict, findings and remedy.
 
 Pure. Every threshold is in ``GateSettings`` with its reason and source. None was fitted to outcomes
-of merges: a regression that was ranked fresh cases no better than two tests do (see
+of merges: the regression that was here ranked fresh cases no better than two tests do (see
 docs/results/gate.md).
 """
 

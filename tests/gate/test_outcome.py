@@ -22,5 +22,5 @@ def test_a_verdict_of_before_is_read_without_its_prediction():
 def test_the_lead_has_its_interval_in_words():
     measured = {"lead": 0.5, "lead_low": -0.125, "lead_high": 1.125}
     named = {"name": "math", "domain": "math", "verdict": Verdict.FITS}
-    assert TeacherVerdict(**named, **measured).ahead == "+0.50 (-0.12 to +1.12)"
-    assert TeacherVerdict(**named).ahead == "not measured"
+    assert TeacherVerdict(**named, **measured).lead_words == "+0.50 (-0.12 to +1.12)"
+    assert TeacherVerdict(**named).lead_words == "not measured"

@@ -124,7 +124,7 @@ def test_the_summary_comes_first_and_says_what_is_approved(gated):
     lines = gated.summary.splitlines()
     assert len(lines) <= 10
     assert lines[0] == "Merge 1 teachers into one student."
-    assert lines[1] == "teacher.math@3: fits, ahead +0.50 (+0.25 to +0.75)"
+    assert lines[1] == "teacher.math@3: fits, lead +0.50 (+0.25 to +0.75)"
     assert "Findings: 0 refusals, 1 warnings (overlap)." in lines
     assert (
         "Released with at least 0.5 of the gain in each domain, 0.8 on average, and every domain "

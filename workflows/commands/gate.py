@@ -94,7 +94,7 @@ def _tell(found: Gated, outcomes: Sequence[str]) -> None:
     tabulate(
         ("teacher", "verdict", "score above the student's", "proposed"),
         (
-            (teacher.name, teacher.verdict.value, teacher.ahead, teacher.proposed.value)
+            (teacher.name, teacher.verdict.value, teacher.lead_words, teacher.proposed.value)
             for teacher in found.teachers
         ),
     )
