@@ -76,7 +76,7 @@ def outcomes(runner: StepRunner, plan: Plan, recipe: str) -> list[PastOutcome]:
         planned, scorecard = _plan_of(runner, inputs["gate"]), inputs["scorecard"]
         if plan.artifact and planned.artifact == plan.artifact.digest:
             continue
-        # Not through the gate's report, whose inputs are outcomes of others.
+        # Not through the gate's report: in older stores its inputs are outcomes of others.
         ends = (planned, scorecard)
         family = {record for end in ends for record in _family(lineage, end)}
         taken = family_artifacts(runner.records, family)

@@ -11,6 +11,7 @@ from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.calibrated import calibrated_rows
 from benchmarks.gate.fresh.predictors import RULE
 from benchmarks.gate.fresh.summary import subset
+from benchmarks.gate.fresh.tables import title
 
 LIMITS: Mapping[str, Sequence[float]] = {
     RULE: (0.5,),
@@ -32,7 +33,7 @@ def limits_table() -> str:
         heads,
         (
             (
-                "**the gate's two tests**" if name == RULE else name,
+                title(name),
                 "" if name == RULE else f"{limit:g}",
                 *(cell for rows in families.values() for cell in _counted(rows, name, limit)),
             )
