@@ -31,7 +31,6 @@ class PastOutcome(GateDocument):
     """Release of the teacher, such as teacher.math@3."""
     record: str
     """Record of the comparison."""
-    artifact: str
     verdict: Verdict
     done: Remedy
     actual: float
@@ -103,7 +102,6 @@ def _of_record(runner: StepRunner, record: str) -> Iterator[PastOutcome]:
             yield PastOutcome(
                 teacher=outcome.reference,
                 record=record,
-                artifact=attested.output,
                 verdict=outcome.verdict,
                 done=outcome.done,
                 actual=outcome.actual,

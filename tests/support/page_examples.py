@@ -94,8 +94,7 @@ def request():
 def past():
     """Return what came of a teacher in an earlier merge."""
     return PastOutcome(
-        teacher="teacher.math@3", record=DIGEST, artifact=DIGEST, verdict=Verdict.FITS,
-        done=Remedy.NONE, actual=0.8,
+        teacher="teacher.math@3", record=DIGEST, verdict=Verdict.FITS, done=Remedy.NONE, actual=0.8,
     )  # fmt: skip
 
 
