@@ -7,7 +7,9 @@ A page holds a table between two marks::
     <!-- end of figures -->
 
 A table is made from committed result files alone, so a page cannot drift from them: a test makes
-each again and compares.
+each again and compares. A single figure stands between marks inside a line::
+
+    The demo takes <!-- figure: waits_demo -->499.3 s<!-- end -->.
 """
 
 import re
@@ -32,6 +34,7 @@ from benchmarks.map.shown import (
     map_points,
     map_predictions,
 )
+from benchmarks.platform.tables import PLATFORM, PLATFORM_FIGURES
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import (
     recipe_attempts,
@@ -46,6 +49,7 @@ from benchmarks.testbed.tables import testbed, testbed_modes
 _BLOCK = re.compile(
     r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL
 )
+_INLINE = re.compile(r"(<!-- figure: (?P<name>[a-z0-9_]+) -->)[^\n]*?(<!-- end -->)")
 
 FAULTS = {
     "kills": "SIGKILL of a small consolidation at a random moment, then the same again",
@@ -94,17 +98,6 @@ def fuzz() -> str:
                 ", ".join(f"`{kind}`" for kind in sorted(row["refused"])),
             )
             for reader, row in found.items()
-        ),
-    )
-
-
-def threads() -> str:
-    """Return the speed of a training loop by threads and wait policy, alone and beside."""
-    return table(
-        ("", "alone", "beside one busy process", "share kept"),
-        (
-            (choice, f"{row['alone']:.1f}", f"{row['beside_busy']:.1f}", f"{row['share_kept']:.2f}")
-            for choice, row in result("threads")["figures"]["medians"].items()
         ),
     )
 
@@ -201,11 +194,14 @@ TABLES: dict[str, Callable[[], str]] = {
     **FRESH,
     "recipe_counts": recipe_counts,
     "recipe_gaps": recipe_gaps,
-    "threads": threads,
     "ledger_rounds": ledger_rounds,
     **STEP,
+    **PLATFORM,
     **BEHAVIORS,
 }
+
+FIGURES: dict[str, Callable[[], str]] = {**PLATFORM_FIGURES}
+"""What stands inside a line, by name."""
 
 
 def pages() -> Iterator[Path]:
@@ -215,12 +211,13 @@ def pages() -> Iterator[Path]:
 
 
 def written(text: str) -> str:
-    """Return a page with each of its tables made anew.
+    """Return a page with each of its tables and figures made anew.
 
     Raises:
-        KeyError: for a table that is not in ``TABLES``.
+        KeyError: for a table that is not in ``TABLES``, or a figure that is not in ``FIGURES``.
     """
-    return _BLOCK.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+    text = _BLOCK.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+    return _INLINE.sub(lambda found: found[1] + FIGURES[found["name"]]() + found[3], text)
 
 
 def main() -> None:

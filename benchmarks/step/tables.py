@@ -115,47 +115,7 @@ def gpu_choices() -> str:
     )
 
 
-WAITS = {
-    "install": ("`make setup` in a new clone", "", "90 s, 2 GB"),
-    "demo": ("`make demo`", "560 s", "360 s"),
-    "audit": ("`provost audit` of one behavior", "11 to 17 s", "6 s"),
-    "gate": ("`provost gate` of four teachers", "", "10 s"),
-    "verify": ("`provost lineage verify`, nothing changed", "", "2 s"),
-    "teacher_list": ("`provost teacher list`", "", ""),
-    "help": ("`provost --help`", "", "0.3 s"),
-    "unreachable_s3": ("an S3 server that says nothing", "510 s", "20 s"),
-    "unreachable_mlflow": ("an MLflow server that says nothing", "510 s", "20 s"),
-    "test": ("`make test`", "", "180 s"),
-}
-"""What is waited for, how long it took when it was first measured, and the goal."""
-
-
-def waits() -> str:
-    """Return how long people wait for each command; the parts that were measured."""
-    found = load(RESULTS / "waits.json", {})
-    if not found:
-        return NOT_RUN
-    return table(
-        ("wait", "before", "now", "goal", "commit"),
-        (
-            (what, before, _waited(found[name]), goal, found[name]["circumstances"]["commit"][:7])
-            for name, (what, before, goal) in WAITS.items()
-            if name in found
-        ),
-    )
-
-
-def _waited(row: Row) -> str:
-    text = f"{row['seconds']:.1f} s"
-    if "gigabytes" in row:
-        text += f", {row['gigabytes']} GB"
-    if "first_picture_seconds" in row:
-        text += f"; first picture after {row['first_picture_seconds']:.0f} s"
-    return text
-
-
 STEP = {
-    "waits": waits,
     "shared_prefixes": shared_prefixes,
     "step_real": step_real,
     "gpu_sizes": gpu_sizes,

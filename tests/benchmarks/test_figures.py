@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.common.figures import TABLES, pages, written
 from benchmarks.common.markdown import ROOT, table
+from benchmarks.platform.tables import WAITS, is_met, waits
 
 
 @pytest.mark.parametrize("page", [*pages()], ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -25,6 +26,38 @@ def test_a_changed_figure_is_seen():
 def test_an_unknown_table_is_refused():
     with pytest.raises(KeyError):
         written("<!-- figures: nothing -->\n<!-- end of figures -->")
+
+
+def test_a_figure_inside_a_line_is_made_anew_and_its_neighbors_stay():
+    # waits.json holds 182.14 s for `make test`.
+    text = "Tests take <!-- figure: waits_test -->3 s<!-- end --> of 180 s <!-- end -->."
+    expected = "Tests take <!-- figure: waits_test -->182.1 s<!-- end --> of 180 s <!-- end -->."
+    assert written(text) == expected
+
+
+def test_an_unknown_figure_is_refused():
+    with pytest.raises(KeyError):
+        written("It takes <!-- figure: nothing -->3 s<!-- end -->.")
+
+
+def test_a_wait_without_an_earlier_time_says_so():
+    lines = waits().splitlines()
+    assert lines[2].split(" | ")[1:4] == ["not measured", "64.2 s, 2.0 GB", "90 s, 2 GB"]
+    assert [line for line in lines if "|  |" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        ("test", {"seconds": 180.0}, "yes"),
+        ("test", {"seconds": 180.01}, "**no**"),
+        ("install", {"seconds": 60.0, "gigabytes": 2.0}, "yes"),
+        ("install", {"seconds": 60.0, "gigabytes": 2.01}, "**no**"),
+        ("teacher_list", {"seconds": 1.0}, "-"),
+    ],
+)
+def test_a_goal_is_met_up_to_its_limit(name, row, expected):
+    assert is_met(WAITS[name], row) == expected
 
 
 def test_a_table_has_a_line_for_each_row():
