@@ -30,6 +30,7 @@ from tasks.attribution.subject import (
 )
 from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_policy
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -196,14 +197,14 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
             for domain, data in sets.items()
         }
         sampling = SamplingSettings.model_validate(subject.derivation.settings["sampling"])
-        student = load_policy(runner.store.tree(subject.checkpoint.digest))
+        student = on_rank_device(load_policy(runner.store.tree(subject.checkpoint.digest)))
         if sample:
             drawn = {d: _some(p, sample, f"{seed} {d}") for d, p in by_domain.items()}
             behaviors, notes = _own_answers(student, drawn, sampling, seed)
         else:
             probed = _with_neutral(by_domain)
             drawn = {d: _some(p, PROBES, f"{seed} {d}") for d, p in probed.items()}
-            start = load_policy(runner.store.tree(subject.start.digest))
+            start = on_rank_device(load_policy(runner.store.tree(subject.start.digest)))
             behaviors, notes = _changed_answers(student, start, drawn, sampling, seed)
         measurements.notes["drawn"] = dict(notes)
         if not behaviors:

@@ -17,6 +17,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.model.architecture import vocabulary_size
 from tasks.model.chat import ChatTokens
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_policy
 from tasks.model.identity import tokenizer_differences
 from tasks.model.log_probs import chosen_hidden, chunks, head_logits
@@ -78,6 +79,8 @@ def measure_drift(
                 f"the drift from {reference.digest} cannot be measured: its tokenizer and the "
                 f"checkpoint's differ in {'; and in '.join(differ)}",
             )
+        for each in (policy, other):
+            on_rank_device(each)
         with open_environment(
             runner.store,
             domain.environment,
@@ -119,7 +122,7 @@ def drift_of(
         )
     for first in range(0, len(told), _ROWS):
         rows = told[first : first + _ROWS]
-        batch = rollout_batch(rows, pad_id)
+        batch = rollout_batch(rows, pad_id).to(policy.model.device)
         own_ND, other_ND = (chosen_hidden(each.model, batch) for each in (policy, other))
         for chunk in chunks(own_ND, vocabulary_size(policy.model)):
             own_CV = head_logits(policy.model, own_ND[chunk], temperature)

@@ -13,6 +13,7 @@ from lineage.records.system_prompt import store_system_prompt, system_prompt_inp
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.evaluate.scores import PromptOutcome
 from tasks.evaluate.settings import EvaluationSettings
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_policy
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -119,9 +120,8 @@ class Examiner:
     def _load(self) -> Policy:
         if self._policy is None:
             use_configured_threads()
-            self._policy = load_policy(
-                self._runner.store.tree(self._checkpoint.digest), takes_images=True
-            )
+            folder = self._runner.store.tree(self._checkpoint.digest)
+            self._policy = on_rank_device(load_policy(folder, takes_images=True))
         return self._policy
 
 

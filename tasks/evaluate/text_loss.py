@@ -13,6 +13,7 @@ from lineage.frozen import Frozen
 from lineage.records.record import Derivation, Input
 from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_policy
 from tasks.model.log_probs import chosen_hidden, chunks, head_logits, pad_right, token_log_probs
 from tasks.platform.measurements import Measurements
@@ -52,7 +53,7 @@ def measure_text(runner: StepRunner, checkpoint: Artifact, text: Artifact) -> Ar
 
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
-        policy = load_policy(runner.store.tree(checkpoint.digest))
+        policy = on_rank_device(load_policy(runner.store.tree(checkpoint.digest)))
         found = text_loss(policy, [document.text for document in stored_texts(runner.store, text)])
         measurements.add(0, {"text_loss": found.nats})
         path = folder / "text_loss.json"
@@ -81,6 +82,7 @@ def text_loss(policy: Policy, texts: Sequence[str]) -> TextLoss:
     for first in range(0, len(rows), _ROWS):
         ids = [row.ids for row in rows[first : first + _ROWS]]
         batch = pad_right(ids, [(False, *[True] * (len(row) - 1)) for row in ids], chat.pad_id)
+        batch = batch.to(policy.model.device)
         hidden_ND = chosen_hidden(policy.model, batch)
         for chunk in chunks(hidden_ND, policy.model.config.vocab_size):
             logits_NV = head_logits(policy.model, hidden_ND[chunk])

@@ -15,6 +15,7 @@ from tasks.contracts.named import NamedArtifact
 from tasks.contracts.planned import refuse_mixed
 from tasks.merge.settings import SPARSE, MergeMethod, MergeSettings, SparseMergeSettings
 from tasks.merge.weights import State, average, dare, task_arithmetic, task_vector, ties
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -135,6 +136,7 @@ def merge_tuned(
         use_configured_threads()
         policy = load_policy(runner.store.tree(plan.student.digest))
         start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
+        on_rank_device(policy)  # it answers the validation prompts; vectors stay in host memory
         best, score = start, -1.0
         for place, (vector, density, weight) in enumerate(
             _tried(runner, plan, start, settings, method)

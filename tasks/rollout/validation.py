@@ -13,6 +13,7 @@ from lineage.digest import canonical_json
 from lineage.records.record import Derivation, Input
 from lineage.records.system_prompt import store_system_prompt, system_prompt_inputs
 from tasks.contracts.handover import PlannedTeacher
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_model, load_tokenizer
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -70,7 +71,7 @@ def validation_scores(
         use_configured_threads()
         store, allowed = runner.store, how.sampling.allow_unconfined
         tokenizer = load_tokenizer(store.tree(how.template.digest))
-        policy = Policy(load_model(store.tree(checkpoint.digest)), tokenizer)
+        policy = Policy(on_rank_device(load_model(store.tree(checkpoint.digest))), tokenizer)
         prompts = stored_prompts(store, teacher.validation)[:NUM_PROMPTS]
         with open_environment(
             store, teacher.environment, teacher.domain, allow_unconfined=allowed

@@ -23,6 +23,7 @@ from tasks.contracts.handover import Gated, Plan, PlannedTeacher
 from tasks.contracts.planned import refuse_changed, refuse_recalled
 from tasks.contracts.remedies import LEAST_AFTER_REMEDY, WarmUpSettings, warmed_teachers
 from tasks.model.chat import ChatTokens, Tokens
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -189,7 +190,8 @@ class TraceRequest:
 def traces(runner: StepRunner, teacher: PlannedTeacher, request: TraceRequest) -> list[Rollout]:
     """Return a teacher's well-graded answers to prompts of its domain, or all if few are."""
     report("warm-up", 0, 0, message=f"answers of {teacher.name}")
-    policy = Policy(load_model(runner.store.tree(teacher.checkpoint.digest)), request.tokenizer)
+    model = on_rank_device(load_model(runner.store.tree(teacher.checkpoint.digest)))
+    policy = Policy(model, request.tokenizer)
     prompts = request.drawn(stored_prompts(runner.store, teacher.train))
     with open_environment(
         runner.store,
