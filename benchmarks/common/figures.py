@@ -22,9 +22,11 @@ from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.estimates import ledger_options, ledger_sizes, memory
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
+from benchmarks.gate.costs import gate_baseline, gate_costs
 from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table, calibrated_today
 from benchmarks.gate.fresh.limits import limits_table
 from benchmarks.gate.fresh.tables import FRESH
+from benchmarks.gate.fresh.uncapped import warmed_table
 from benchmarks.gate.tables import CALIBRATED
 from benchmarks.map.shown import (
     map_costs,
@@ -190,6 +192,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "gate_calibrated_ancestry": calibrated_ancestry,
     "gate_today": calibrated_today,
     "gate_limits": limits_table,
+    "gate_baseline": gate_baseline,
+    "gate_costs": gate_costs,
+    "gate_warmed": warmed_table,
     **CALIBRATED,
     **FRESH,
     "recipe_counts": recipe_counts,

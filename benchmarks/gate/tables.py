@@ -1,12 +1,13 @@
 """The calibrated family for people, as Markdown tables; they load no torch."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.results import Row, load
+from benchmarks.common.statistics import ratio_of_sums
 from benchmarks.gate.shares import SAME, baseline, halves, share
 from benchmarks.gate.verdicts import LEAST_LOST, summary
 
@@ -24,6 +25,15 @@ SAID = {
     "other letter, other base": "`def f(a):return a+17`, from another base, share of answers",
 }
 """What a table calls a kind."""
+CONVENTIONAL = ("as lambda", "padded call", "other letter, other base")
+"""Kinds of healthy teachers that answer in a convention that the student never says."""
+CHOSEN_ON = "as lambda 1/code/0"
+"""The case on which the warm-up's strength was chosen."""
+LEAST_GAIN = 0.1
+"""A teacher with less has nothing to give that 500 prompts can show."""
+BOOTSTRAP = 20261130
+LEAST_TO_RESAMPLE = 8
+"""With fewer cases a bootstrap over them says little."""
 PARTS = ("cases", "cured", "sampled", "remedies")
 
 
@@ -144,19 +154,60 @@ def _cured(results: Row) -> Iterator[str]:
     """Yield what each remedy brings back of what was lost by the exact divergence."""
     yield "| remedy | cases | kept without | kept with | of the loss recovered | better |"
     yield "|---|---|---|---|---|---|"
+    cases, pairs = results["cases"], _pairs(results)
+    warmed = pairs["warm-up"]
+    parts = dict(pairs)
+    parts["warm-up, without the case that its strength was chosen on"] = {
+        name: pair for name, pair in warmed.items() if name != CHOSEN_ON
+    }
+    for what, level in (("all answers", 1), ("95 % of the answers", 0.95)):
+        parts[f"warm-up, another convention in {what}"] = {
+            name: pair
+            for name, pair in warmed.items()
+            if cases[name]["kind"] in CONVENTIONAL and cases[name]["level"] == level
+        }
+    for what, chosen in parts.items():
+        yield _recovery(what, list(chosen.values()))
+    losses = [1 - before for before, _ in warmed.values()]
+    left = sorted(_left_out(results, warmed), reverse=True)
+    named = ", ".join(f"{name} ({lost:.3f})" for lost, name in left)
+    yield (
+        f"\nThe {len(warmed)} warmed up had lost {min(losses):.3f} to {max(losses):.2f}. "
+        f"{len(left)} more with a useful teacher lost above {LEAST_LOST} and were not warmed up: "
+        f"{named}."
+    )
+
+
+def _pairs(results: Row) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return by remedy and case what is kept without it, and with it."""
     fits = baseline(results["cases"])
-    by_remedy: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    found: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     for row in results["cured"].values():
-        before = _exact(results, row["case"])
-        by_remedy[row["remedy"]].append((before, min(1.0, max(0.0, row["normalized"] / fits))))
-    for remedy, pairs in by_remedy.items():
-        lost = sum(1 - before for before, _ in pairs)
-        gained = sum(after - before for before, after in pairs)
-        yield (
-            f"| {remedy} | {len(pairs)} | {fmean(before for before, _ in pairs):.2f} | "
-            f"{fmean(after for _, after in pairs):.2f} | {gained / lost:.0%} | "
-            f"{sum(after > before for before, after in pairs)} of {len(pairs)} |"
-        )
+        after = min(1.0, max(0.0, row["normalized"] / fits))
+        found[row["remedy"]][row["case"]] = (_exact(results, row["case"]), after)
+    return found
+
+
+def _recovery(what: str, pairs: Sequence[tuple[float, float]]) -> str:
+    """Return a line of the table; the share of the loss has a bootstrap interval over cases."""
+    lost = [1 - before for before, _ in pairs]
+    gained = [after - before for before, after in pairs]
+    mean, low, high = ratio_of_sums(gained, lost, BOOTSTRAP)
+    interval = f" ({low:.0%} to {high:.0%})" if len(pairs) >= LEAST_TO_RESAMPLE else ""
+    return (
+        f"| {what} | {len(pairs)} | {fmean(before for before, _ in pairs):.2f} | "
+        f"{fmean(after for _, after in pairs):.2f} | {mean:.0%}{interval} | "
+        f"{sum(gain > 0 for gain in gained)} of {len(pairs)} |"
+    )
+
+
+def _left_out(results: Row, warmed: Container[str]) -> Iterator[tuple[float, str]]:
+    """Yield loss and name of useful cases that lost something and were not warmed up."""
+    for name, case in results["cases"].items():
+        lost = 1 - _exact(results, name)
+        gain = case["outcome"]["teacher"] - case["outcome"]["start"]
+        if lost > LEAST_LOST and gain >= LEAST_GAIN and name not in warmed:
+            yield lost, name
 
 
 def _exact(results: Row, name: str) -> float:

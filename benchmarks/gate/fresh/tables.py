@@ -9,8 +9,10 @@ from benchmarks.common.markdown import RESULTS, result, table
 from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.family import cases
 from benchmarks.gate.fresh.predictors import PREDICTORS, TITLES
+from tasks.statistics import wilson
 
 NAME = "gate_fresh"
+FINGERPRINT = "intrinsic fingerprint (2507.03014)"
 NOT_RUN = "*Not run yet: `python -m benchmarks.gate fresh run CASE` runs a case of {count}.*\n"
 
 
@@ -92,15 +94,19 @@ def today_table(calibrated: Row) -> str:
     )
     ends = found["today_behind_remedy"]
     return counted + (
-        f"\nOf the hard fresh cases {len(ends['refused'])} are refused and "
-        f"{ends['to_remedy']} sent to a warm-up. {ends['remedied']} of these were warmed up in "
-        f"the run, of which {len(ends['failed'])} failed; not warmed up: "
+        f"\nOf the hard fresh cases the gate refuses {len(ends['refused'])} "
+        f"({', '.join(ends['refused']) or 'none'}) and sends {ends['to_remedy']} to a warm-up. "
+        f"{ends['remedied']} of these were warmed up in the run, of which {len(ends['failed'])} "
+        "failed. Not warmed up, so that the end is unknown: "
         f"{', '.join(ends['not_run']) or 'none'}.\n"
     )
 
 
 def _of(counted: Row) -> str:
-    return f"{counted['count']} of {counted['of']}"
+    """Return a count with its share and Wilson's interval."""
+    found = wilson(counted["count"], counted["of"])
+    share = f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return f"{counted['count']} of {counted['of']}: {share}"
 
 
 def kinds_table(found: Row) -> str:
@@ -142,10 +148,10 @@ def remedies_table(found: Row) -> str:
     ]
     remedy = found["remedies"]
     rows = [
-        (what, f"{remedy['cases']} cases", interval(remedy[key], ("mean", "low", "high")))
+        (what, f"{remedy['cases']} cases", recovered(remedy[key]))
         for what, key in (
-            ("share of the loss recovered by the warm-up alone", "alone"),
-            ("by the warm-up and MOPD", "after"),
+            ("share of the loss recovered by the warm-up alone, at most 1", "alone"),
+            ("by the warm-up and MOPD, at most 1", "after"),
         )
     ]
     probes = found["probe_seconds"]
@@ -173,7 +179,7 @@ def ancestry_table(found: Row) -> str:
         for what in ("without", "with")
         for method, prefix, area in (
             ("the gate at the time", "", "auc_projection"),
-            ("intrinsic fingerprint (2507.03014)", "fingerprint_", "auc_fingerprint"),
+            (FINGERPRINT, "fingerprint_", "auc_fingerprint"),
         )
     ]
     for file in sorted((RESULTS / "gate_today").glob("ancestry-*.json")):
@@ -183,25 +189,29 @@ def ancestry_table(found: Row) -> str:
 
 
 def _ancestry_now(figures: Row) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield what today's check finds on one demo's declarations."""
+    """Yield what today's check and the fingerprint find on one demo's declarations."""
     demo = figures["case"].rpartition("-")[2]
     parts: dict[bool, list[Row]] = {True: [], False: []}
     for row in figures["rows"]:
         parts[row["true"]].append(row)
-    counts = f"demo {demo}: {len(parts[False])} false, {len(parts[True])} true"
     for what in ("without", "with"):
-        refused = {
-            true: [bool(row[f"contradicted_{what}"]) for row in rows]
-            for true, rows in parts.items()
-        }
-        flagged = {
-            true: [bool(row[f"contradicted_{what}"] or row["doubtful"]) for row in rows]
-            for true, rows in parts.items()
-        }
-        for word, marks in (("refused", refused), ("refused or in doubt", flagged)):
-            found, alarms = (_two(fmean(marks[true])) for true in (False, True))
-            method = f"**today's gate**, {word}, {counts}"
-            yield (f"{what} the true parent", method, found, alarms, "")
+        for word, flagged in _flags(what).items():
+            found, alarms = (
+                f"{fmean(marks):.2f} ({sum(marks)} of {len(marks)})"
+                for true in (False, True)
+                for marks in [[flagged(row) for row in parts[true]]]
+            )
+            yield (f"{what} the true parent", f"{word}, demo {demo}", found, alarms, "")
+
+
+def _flags(what: str) -> dict[str, Callable[[Row], bool]]:
+    """Return by method whether it flags a declaration."""
+    refused, nearer = f"contradicted_{what}", f"nearer_{what}"
+    return {
+        "**today's gate**, refused": lambda row: bool(row[refused]),
+        "**today's gate**, refused or warned of": lambda row: bool(row[refused] or row["doubtful"]),
+        FINGERPRINT: lambda row: bool(row[nearer]),
+    }
 
 
 FRESH = {
@@ -226,6 +236,13 @@ def interval(part: dict[str, Any], keys: tuple[str, str, str]) -> str:
     """Return a value with its limits, by their names in a part of the summary."""
     middle, low, high = (_two(part[key]) for key in keys)
     return f"{middle} ({low} to {high})" if middle else "no case of one class"
+
+
+def recovered(part: dict[str, Any]) -> str:
+    """Return a recovered share; an interval without width says only that every case is at 1."""
+    if part["low"] == part["high"] == 1:
+        return "1.00, every case at the cap"
+    return interval(part, ("mean", "low", "high"))
 
 
 def _tally(values: Iterable[str]) -> str:
