@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from benchmarks.common.shares import Rows, score
 from tasks.evaluate.scores import FORK_POINT, STUDENT, TEACHER
 from tasks.statistics import mean_of_domains, paired_difference, t_half_width
 
-Rows = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
-"""Method to domain to outcomes, of one seed."""
 _LEAST_SEEDS = 2
 
 
@@ -21,11 +20,6 @@ def methods_of(seeds: Sequence[Rows]) -> list[str]:
     """Return the methods that every seed has, the student first, without what frames the scale."""
     shared = set.intersection(*(set(rows) for rows in seeds)) - {FORK_POINT, TEACHER, STUDENT}
     return [STUDENT, *sorted(shared)]
-
-
-def score(rows: Rows, method: str, domain: str) -> float:
-    """Return the mean score of a method in a domain."""
-    return fmean(fmean(each["scores"]) for each in rows[method][domain])
 
 
 def normalized(rows: Rows, method: str, domain: str) -> float:

@@ -4,7 +4,9 @@
 that was cut off goes on. It writes ``results/map/POINT-SEED.json.gz``, and prints what the case
 took and what its teachers gained, not which method won. ``list`` prints the cases that are left,
 one a line. ``table`` writes ``results/map.json`` from the cases that ran, with the predictions
-beside what was found, and ``picture`` draws it. A tree with changes writes no result.
+beside what was found, and ``picture`` draws it. Where Mix-RL is the center's, ``table`` takes it
+from the center of the same seed, and leaves a case out until that ran. A tree with changes writes
+no result.
 """
 
 import json
@@ -17,11 +19,11 @@ from typing import Any
 
 from benchmarks.common.circumstances import RESULTS, facts
 from benchmarks.common.results import as_text, load, write_whole
-from benchmarks.controls.tables import score
+from benchmarks.common.shares import score
 from benchmarks.map.case import run_case
 from benchmarks.map.picture import PICTURE, draw
-from benchmarks.map.points import SEEDS, points
-from benchmarks.map.tables import PREDICTIONS, courses, judged, point_figures
+from benchmarks.map.points import CENTER, SEEDS, points, shares_mix_rl
+from benchmarks.map.tables import PREDICTIONS, courses, judged, point_figures, with_mix_rl_of
 from tasks.evaluate.scores import FORK_POINT, TEACHER
 from workflows.commands.local import quiet
 
@@ -74,6 +76,18 @@ def run_and_keep(point: str, seed: int) -> None:
     sys.stdout.write(as_text(without_outcome(figures)))
 
 
+def cases_of(point: str) -> Iterator[dict[str, Any]]:
+    """Yield the figures of a point's seeds that ran, with the center's Mix-RL where it is that."""
+    is_shared = shares_mix_rl(points()[point])
+    for seed in SEEDS:
+        case = load(file_of(point, seed), {}).get("figures")
+        center = load(file_of(CENTER, seed), {}).get("figures") if is_shared else None
+        if case and is_shared and center:
+            yield with_mix_rl_of(case, center)
+        elif case and not is_shared:
+            yield case
+
+
 def without_outcome(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a case says before anyone may know which method won."""
     rows = figures["rows"]
@@ -97,14 +111,7 @@ def processor_seconds() -> float:
 def table() -> None:
     """Write and print the table of the cases that ran."""
     circumstances = facts()
-    kept = {
-        point: [
-            load(file_of(point, seed), {})["figures"]
-            for seed in SEEDS
-            if file_of(point, seed).exists()
-        ]
-        for point in points()
-    }
+    kept = {point: list(cases_of(point)) for point in points()}
     found = {point: point_figures(cases) for point, cases in kept.items() if cases}
     measured = {point: figures for point, figures in found.items() if figures["methods"]}
     predictions = json.loads(PREDICTIONS.read_text("utf-8"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.controls.one_seed import Merge, merged, released
 from benchmarks.map.domains import DOMAINS, Counts, MapDomain, settings_of, write_domain
-from benchmarks.map.points import CENTER, LADDER, MIX_RL, OFF_POLICY, Conflict, Point
+from benchmarks.map.points import CENTER, LADDER, MIX_RL, OFF_POLICY, Point, shares_mix_rl
 from lineage.artifacts import Artifact, Release, read_manifest
 from tasks.contracts.handover import BlendSettings, Contribution, Domain, StageLabel
 from tasks.contracts.scale import Scale
@@ -76,7 +76,10 @@ FULL = Sizes(
 def run_case(
     name: str, point: Point, seed: int, sizes: Sizes = FULL, scale: Scale = Scale.TINY
 ) -> dict[str, Any]:
-    """Return the outcomes of every method on the held-out prompts, with what each took."""
+    """Return the outcomes of every method on the held-out prompts, with what each took.
+
+    Mix-RL is missing where it is the center's.
+    """
     runner = StepRunner()
     base = make_testbed(scale=scale).base
     chosen = DOMAINS[: point.teachers]
@@ -124,9 +127,10 @@ def longest_of(point: Point) -> int:
 
 def merge_of(name: str, point: Point, sizes: Sizes, seed: int) -> Merge:
     """Return the consolidation of a point, with its controls of equal processor time."""
+    controls = (OFF_POLICY,) if shares_mix_rl(point) else (OFF_POLICY, MIX_RL)
     settings = (
         *_shared(point, sizes),
-        f"controls={OFF_POLICY.value},{MIX_RL.value}",
+        f"controls={','.join(control.value for control in controls)}",
         f"control_sft_learning_rate={sizes.sft_learning_rate}",
         f"control_rl_learning_rate={sizes.learning_rate}",
     )
@@ -172,8 +176,7 @@ def _fork_point(
 
 def foundation_steps(point: Point, sizes: Sizes) -> int:
     """Return the steps of a point's fork point."""
-    is_harder = point.length > Point().length or point.conflict is Conflict.STEPS
-    return sizes.foundation_steps * (LONGER if is_harder else 1)
+    return sizes.foundation_steps * (LONGER if point.longer else 1)
 
 
 def _released(

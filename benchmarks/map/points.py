@@ -2,7 +2,8 @@
 
 All points share the base, the families of domains, the numbers of ``case.FULL`` and the budget of
 the merge. Two have a fork point that trained for longer (``case.LONGER``), because their teachers
-had nothing to climb from. This is how each axis is made:
+had nothing to climb from. So they differ from the center in two things; ``REFERENCE``, the center
+with such a fork point, differs from them in one. This is how each axis is made:
 
 ``length``
     Worked steps of an answer: 3, 6 or 9 columns or pairs, so that right answers have 34, 64 or
@@ -68,9 +69,15 @@ class Point(Frozen):
     error: int = 0
     """Share of the questions that a teacher learned wrong on purpose, in percent."""
     teachers: int = 4
+    longer: bool = False
+    """Whether the fork point trains ``case.LONGER`` times as many steps."""
 
 
 CENTER = "center"
+REFERENCE = "center-longer"
+"""The center with a fork point that trained for longer, on no axis."""
+_LONGER = (("length", 9), ("conflict", Conflict.STEPS))
+"""Where the usual steps left a fork point that answered nothing right."""
 AXES: dict[str, tuple[int | Conflict, ...]] = {
     "length": (3, 6, 9),
     "gap": (6, 12, 24),
@@ -89,10 +96,25 @@ def name_of(axis: str, value: int | Conflict) -> str:
 
 
 def points() -> Mapping[str, Point]:
-    """Return all points by name, the center first."""
+    """Return all points by name, the center first and the reference last."""
     around = {
-        name_of(axis, value): Point().model_copy(update={axis: value})
+        name_of(axis, value): _point(axis, value)
         for axis, values in AXES.items()
         for value in values
     }
-    return {CENTER: Point(), **around}
+    return {CENTER: Point(), **around, REFERENCE: Point(longer=True)}
+
+
+def _point(axis: str, value: int | Conflict) -> Point:
+    return Point().model_copy(update={axis: value, "longer": (axis, value) in _LONGER})
+
+
+def shares_mix_rl(point: Point) -> bool:
+    """Return whether Mix-RL is the center's run of the same seed.
+
+    It has no teachers: it starts at the same fork point and asks the same prompts, whatever the
+    teachers learned. A run of its own would only add the noise of its number of steps.
+    """
+    center = Point()
+    seen = point.model_copy(update={"gap": center.gap, "error": center.error})
+    return seen == center != point

@@ -7,17 +7,27 @@ from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.markdown import table
 from benchmarks.common.results import load
 from benchmarks.map.picture import LABELS, PICTURE, TITLES
-from benchmarks.map.points import AXES, CENTER, COMPARED, LADDER, name_of, points
+from benchmarks.map.points import (
+    AXES,
+    CENTER,
+    COMPARED,
+    LADDER,
+    MIX_RL,
+    name_of,
+    points,
+    shares_mix_rl,
+)
 from benchmarks.map.tables import equal_time, predicted, winner
 
 NOT_RUN = "n.r."
 NAMES = {**LABELS, LADDER: "staged ladder"}
 _HOLDS = {True: "yes", False: "**no**", None: "not decided"}
-_HEADS = ("point", "seeds", "teachers' gain", "MOPD", "off-policy SFT", "MOPD's lead")
+_TEACHERS = ("teachers' gain", "teachers' error")
+_HEADS = ("point", "seeds", *_TEACHERS, "MOPD", "off-policy SFT", "MOPD's lead")
 
 
 def map_points() -> str:
-    """Return each point: the teachers' gain, normalized scores, MOPD's leads, the best method."""
+    """Return each point: teachers' gain and error, normalized scores, MOPD's leads, the best."""
     found = _figures().get("points", {})
     rows = [_point_row(name, found.get(name)) for name in points()]
     heads = (*_HEADS, "Mix-RL", "MOPD's lead", "best", "times within 10 %")
@@ -26,8 +36,9 @@ def map_points() -> str:
 
 def _point_row(name: str, figures: Mapping[str, Any] | None) -> tuple[object, ...]:
     if figures is None:
-        return (name, *[NOT_RUN] * 9)
-    start = (name, figures["seeds"], f"{figures['gain']:.2f}")
+        return (name, *[NOT_RUN] * 10)
+    errors = ", ".join(f"{error:.2f}" for error in figures["teacher_error"])
+    start = (name, figures["seeds"], f"{figures['gain']:.2f}", errors)
     methods = figures["methods"]
     if not methods:
         return (*start, *["no gain"] * 7)
@@ -45,23 +56,21 @@ def map_leads() -> str:
     """Return MOPD's leads along each axis, in short."""
     found = _figures().get("points", {})
 
-    def leads(axis: str, method: str) -> str:
-        shown = []
-        for value in AXES[axis]:
-            row = found.get(name_of(axis, value), {}).get("methods", {}).get(method)
-            shown.append(f"{row['mopd_lead']['mean']:+.2f}" if row else NOT_RUN)
-        return ", ".join(shown)
+    def lead(name: str, method: str) -> str:
+        row = found.get(name, {}).get("methods", {}).get(method)
+        return _limits(row["mopd_lead"], "+.2f") if row else NOT_RUN
 
-    heads = ("axis", "values", *(f"MOPD's lead over {NAMES[method]}" for method in COMPARED[1:]))
+    heads = ("axis", "value", *(f"MOPD's lead over {NAMES[method]}" for method in COMPARED[1:]))
     return table(
         heads,
         (
             (
-                TITLES[axis],
-                ", ".join(str(value) for value in values),
-                *(leads(axis, method) for method in COMPARED[1:]),
+                "" if place else TITLES[axis],
+                value,
+                *(lead(name_of(axis, value), method) for method in COMPARED[1:]),
             )
             for axis, values in AXES.items()
+            for place, value in enumerate(values)
         ),
     )
 
@@ -78,7 +87,10 @@ def map_ladder() -> str:
 
 
 def map_costs() -> str:
-    """Return what each method took at each point that ran, in the mean over seeds."""
+    """Return what each method took at each point that ran, in the mean over seeds.
+
+    Mix-RL is not among those of a point where it is the center's.
+    """
     rows = [
         (
             point,
@@ -88,6 +100,7 @@ def map_costs() -> str:
         )
         for point, figures in _figures().get("points", {}).items()
         for method, row in figures["methods"].items()
+        if not (method == MIX_RL and shares_mix_rl(points()[point]))
     ]
     heads = ("tokens sampled", "tokens trained", "processor seconds", "time of MOPD, by seed")
     return table(("point", "method", *heads), rows or [(NOT_RUN,) * 6])
@@ -104,7 +117,7 @@ def map_predictions() -> str:
         (
             f"MOPD's lead over {NAMES[each['against']]} along {each['axis']}",
             each["lead"],
-            each["found"] or NOT_RUN,
+            _course(each),
             _HOLDS[each["holds"]],
         )
         for each in judged["axes"]
@@ -132,10 +145,16 @@ def _found(row: Mapping[str, Any]) -> str:
     return NAMES[row["found"]] if row["found"] else NOT_RUN
 
 
+def _course(row: Mapping[str, Any]) -> str:
+    why = row["undecided_by"]
+    return f"{row['found']}: {why}" if why else row["found"] or NOT_RUN
+
+
 def _figures() -> dict[str, Any]:
     found: dict[str, Any] = load(RESULTS / "map.json", {}).get("figures", {})
     return found
 
 
-def _limits(interval: Mapping[str, float]) -> str:
-    return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+def _limits(interval: Mapping[str, float], digits: str = ".2f") -> str:
+    mean, low, high = (format(interval[name], digits) for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"

@@ -1,135 +1,81 @@
 """The figures of the map, from the raw rows of its cases.
 
-A method's normalized score is the mean over domains of (method - fork point), divided by the mean
-over domains of (teacher - fork point): domains in which a teacher gained little cannot dominate.
-The lead of MOPD over a method is the difference of their normalized scores. Both have 95 %
-intervals of a bootstrap in two stages: seeds first, then prompts within each seed and domain, the
-same prompts for all methods. With two seeds it understates what a third seed could change.
+``common.shares`` says what a normalized score, a lead and their intervals are. Here are what is
+judged from them: the best method of a point, directions along axes, and the predictions.
 """
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.controls.tables import Rows, methods_of, score
-from benchmarks.map.points import AXES, CENTER, COMPARED, LADDER, name_of
+from benchmarks.common.shares import Case, Rows, gain, is_equal_time, mean_score, methods_of, shares
+from benchmarks.map.points import (
+    AXES,
+    CENTER,
+    COMPARED,
+    LADDER,
+    MIX_RL,
+    REFERENCE,
+    name_of,
+    points,
+)
 from tasks.evaluate.scores import FORK_POINT, STUDENT, TEACHER
-from tasks.statistics import RESAMPLES, bootstrap_means, percentile_limits
+from tasks.statistics import RESAMPLES
 
 PREDICTIONS = Path(__file__).with_name("predictions.json")
-EQUAL = 0.1
-"""Largest relative difference of processor time that counts as equal."""
-Case = Mapping[str, Any]
-"""Figures of one case, as ``run_case`` returns them."""
+NOT_COMPARABLE = "not comparable"
+"""In the place of a direction, where two ends differ in more than their axis, or not in it."""
 Found = Mapping[str, Mapping[str, Any]]
 """Figures of a point by method."""
 
 
-def point_figures(cases: Sequence[Case], resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Return for each method of a point: normalized score, lead of MOPD over it, cost.
+class OtherForkPointError(Exception):
+    """Two cases of one seed began at different fork points, so they share no run."""
 
-    ``cases`` are those of its seeds. Where a resample leaves the teachers without a gain, there are
-    no methods.
+
+def with_mix_rl_of(case: Case, center: Case) -> dict[str, Any]:
+    """Return a case with the center's Mix-RL of the same seed, and the time that it was given.
+
+    Raises:
+        OtherForkPointError: for a center with another one; its scores on the same prompts differ.
+    """
+    rows: Rows = case["rows"]
+    if rows[FORK_POINT] != center["rows"][FORK_POINT]:
+        raise OtherForkPointError(
+            "the center of this seed has another fork point, so its Mix-RL is not this case's: run "
+            "both at one commit, in one store"
+        )
+    mix_rl = MIX_RL.value
+    return {
+        **case,
+        "rows": {**rows, mix_rl: center["rows"][mix_rl]},
+        "costs": {**case["costs"], mix_rl: center["costs"][mix_rl]},
+        "budgets": {mix_rl: center["costs"][STUDENT]},
+    }
+
+
+def point_figures(cases: Sequence[Case], resamples: int = RESAMPLES) -> dict[str, Any]:
+    """Return the figures of a point from the cases of its seeds: of its teachers, and by method.
+
+    Where a resample leaves the teachers without a gain, there are no methods.
     """
     seeds: list[Rows] = [case["rows"] for case in cases]
-    methods = methods_of(seeds)
-    told = [FORK_POINT, TEACHER, *methods]
-    means_MS = np.array([[_mean(rows, method) for rows in seeds] for method in told])
-    drawn_MR = _resampled(seeds, told, resamples)
-    found: dict[str, Any] = {}
-    known = {"seeds": len(seeds), "gain": round(_gain(means_MS), 4), "methods": found}
-    if (drawn_MR[1] <= drawn_MR[0]).any():
-        return known  # teachers that may have gained nothing: there is no share of it
-    values_M, values_MR = _normalized(means_MS.mean(axis=1)), _normalized(drawn_MR)
-    for place, method in enumerate(methods):
-        costs = [case["costs"][method] for case in cases]
-        own = [case["costs"][STUDENT]["processor_seconds"] for case in cases]
-        seconds = [float(cost["processor_seconds"]) for cost in costs]
-        found[method] = {
-            "normalized": _with_limits(values_M[place], values_MR[place]),
-            "by_seed": [round(float(value), 4) for value in _normalized(means_MS)[place]],
-            "mopd_lead": _with_limits(
-                values_M[0] - values_M[place], values_MR[0] - values_MR[place]
-            ),
-            "cost": {
-                name: round(fmean(float(cost[name]) for cost in costs), 1)
-                for name in ("tokens_sampled", "tokens_trained", "processor_seconds")
-            },
-            "time_of_mopd": [round(s / float(m), 3) for s, m in zip(seconds, own, strict=True)],
-        }
-    return known
-
-
-def _mean(rows: Rows, method: str) -> float:
-    return fmean(score(rows, method, domain) for domain in rows[method])
-
-
-def _gain(means_MS: NDArray[np.float64]) -> float:
-    start, teacher = means_MS[:2].mean(axis=1)
-    return float(teacher - start)
-
-
-def _normalized(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return normalized scores of the methods behind fork point and teacher."""
-    shares: NDArray[np.float64] = (means[2:] - means[0]) / (means[1] - means[0])
-    return shares
-
-
-def _resampled(
-    seeds: Sequence[Rows], methods: Sequence[str], resamples: int
-) -> NDArray[np.float64]:
-    """Return the methods' means over resampled seeds and prompts, as [methods, resamples]."""
-    slots = range(len(seeds))
-    chosen_SR = np.random.default_rng(0).integers(len(seeds), size=(len(seeds), resamples))
-    total_MR = np.zeros((len(methods), resamples))
-    for slot in slots:
-        of_seeds_SMR = np.stack(
-            [_prompts_resampled(seeds[seed], methods, (slot, seed), resamples) for seed in slots]
-        )
-        chosen_R = chosen_SR[slot]
-        total_MR += of_seeds_SMR[chosen_R, :, np.arange(resamples)].T
-    return total_MR / len(seeds)
-
-
-def _prompts_resampled(
-    rows: Rows, methods: Sequence[str], at: tuple[int, int], resamples: int
-) -> NDArray[np.float64]:
-    """Return the methods' means over domains of one seed's resampled prompts."""
-    domains = sorted(rows[STUDENT])
-    drawn = [
-        bootstrap_means(
-            [_by_prompt(rows, method, domain) for method in methods],
-            (*at, place),
-            resamples=resamples,
-        )
-        for place, domain in enumerate(domains)
-    ]
-    return np.asarray(np.mean(drawn, axis=0), dtype=np.float64)
-
-
-def _by_prompt(rows: Rows, method: str, domain: str) -> list[float]:
-    ordered = sorted(rows[method][domain], key=lambda row: str(row["prompt"]))
-    return [fmean(row["scores"]) for row in ordered]
-
-
-def _with_limits(value: float, values_R: NDArray[np.float64]) -> dict[str, float]:
-    low, high = percentile_limits(values_R)
-    # A skewed resample can put the estimate itself outside; the interval then reaches to it.
-    numbers = {"mean": value, "low": min(low, value), "high": max(high, value)}
-    return {name: round(float(number), 4) for name, number in numbers.items()}
+    return {
+        "seeds": len(seeds),
+        "gain": round(gain(seeds), 4),
+        "teacher_error": [round(1 - mean_score(rows, TEACHER), 4) for rows in seeds],
+        "methods": shares(cases, methods_of(seeds), resamples),
+    }
 
 
 def equal_time(figures: Mapping[str, Any]) -> bool:
-    """Return whether every control of a point took the time of MOPD, in each seed."""
-    rows = figures["methods"].values()
-    return all(abs(share - 1) <= EQUAL for row in rows for share in row["time_of_mopd"])
+    """Return whether every control of a point took the time of MOPD, in each seed.
+
+    The ladder has three stages, each as long as MOPD, so it is no control of equal time.
+    """
+    return all(is_equal_time(figures["methods"][method]) for method in COMPARED)
 
 
 def winner(methods: Found) -> dict[str, Any]:
@@ -160,25 +106,49 @@ def direction(ends: Sequence[Mapping[str, float]]) -> str:
 
 
 def courses(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return MOPD's lead along each axis that is complete, over each control."""
+    """Return MOPD's lead along each axis that is complete, over each control.
+
+    ``why`` says what keeps the ends from being compared; it is empty where they are.
+    """
     rows = []
     for axis, values in AXES.items():
         names = [name_of(axis, value) for value in values]
         if not set(names) <= set(found):
             continue
+        first, last = _ends(names, found)
+        why = _why_not(axis, first, last, found)
         for other in COMPARED[1:]:
-            leads = [found[name]["methods"][other]["mopd_lead"] for name in names]
-            means = [lead["mean"] for lead in leads]
+            leads = {name: found[name]["methods"][other]["mopd_lead"] for name in (first, last)}
             rows.append(
                 {
                     "axis": axis,
                     "against": other,
-                    "leads": means,
-                    "lead": direction((leads[0], leads[-1])),
-                    "is_monotone": len({one < other for one, other in pairwise(means)}) == 1,
+                    "ends": [first, last],
+                    "leads": [leads[first]["mean"], leads[last]["mean"]],
+                    "lead": NOT_COMPARABLE if why else direction((leads[first], leads[last])),
+                    "why": why,
                 }
             )
     return rows
+
+
+def _ends(names: Sequence[str], found: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the two points that say most about an axis: its ends, or the reference and its end."""
+    first, last = names[0], names[-1]
+    if points()[last].longer and REFERENCE in found:
+        first = REFERENCE
+    return first, last
+
+
+def _why_not(axis: str, first: str, last: str, found: Mapping[str, Any]) -> str:
+    """Return why two ends of an axis do not show what it does; empty where they do."""
+    if points()[first].longer != points()[last].longer:
+        return "fork point"
+    if axis == "error":
+        errors = [found[name]["teacher_error"] for name in (first, last)]
+        if any(one >= other for one, other in zip(*errors, strict=False)):
+            return "teachers' error"
+    return ""
 
 
 def predicted() -> dict[str, Any]:
@@ -188,23 +158,25 @@ def predicted() -> dict[str, Any]:
 
 def judged(predictions: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Return each prediction with what was found; None where it has not run, or is not clear."""
-    points = []
+    at_points = []
     for each in predictions["points"]:
         if each["point"] in found:
             won = winner(found[each["point"]]["methods"])
-            points.append(
+            at_points.append(
                 {**each, "found": won["winner"], "is_clear": won["is_clear"]}
                 | {"holds": each["winner"] == won["winner"] if won["is_clear"] else None}
             )
         else:
-            points.append({**each, "found": None, "is_clear": None, "holds": None})
-    known = {(row["axis"], row["against"]): row["lead"] for row in courses(found)}
+            at_points.append({**each, "found": None, "is_clear": None, "holds": None})
+    known = {(row["axis"], row["against"]): row for row in courses(found)}
     axes = []
     for each in predictions["axes"]:
-        lead = known.get((each["axis"], each["against"]))
-        holds = None if lead in {None, "unclear"} else lead == each["lead"]
-        axes.append({**each, "found": lead, "holds": holds})
-    return {"points": points, "axes": axes, "ladder": _ladder(predictions["ladder"], found)}
+        row = known.get((each["axis"], each["against"]), {"lead": None, "why": ""})
+        is_decided = row["lead"] in {"rises", "falls"}
+        holds = row["lead"] == each["lead"] if is_decided else None
+        # The prediction has a "why" of its own.
+        axes.append({**each, "found": row["lead"], "undecided_by": row["why"], "holds": holds})
+    return {"points": at_points, "axes": axes, "ladder": _ladder(predictions["ladder"], found)}
 
 
 def _ladder(prediction: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:

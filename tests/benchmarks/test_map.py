@@ -15,7 +15,16 @@ from benchmarks.map.domains import (
     settings_of,
     write_domain,
 )
-from benchmarks.map.points import AXES, CENTER, Conflict, Point, name_of, points
+from benchmarks.map.points import (
+    AXES,
+    CENTER,
+    REFERENCE,
+    Conflict,
+    Point,
+    name_of,
+    points,
+    shares_mix_rl,
+)
 from benchmarks.map.worked import LETTERS, Kind, asked, drawn, rank_of, worked
 from tasks.rollout.environment import Turn
 from tasks.rollout.worker.bundle import check, collect
@@ -33,7 +42,7 @@ def grade(prompt, said):
 
 def test_the_center_is_one_of_eleven_points_and_a_value_of_every_axis():
     assert next(iter(points())) == CENTER
-    assert len(points()) == 11
+    assert len(points()) == 11 + 1  # and the reference
     assert {len(values) for values in AXES.values()} == {3}
     assert [name_of(axis, getattr(Point(), axis)) for axis in AXES] == [CENTER] * 5
 
@@ -42,6 +51,19 @@ def test_a_point_differs_from_the_center_in_its_axis_alone():
     for name, point in points().items():
         changed = {axis for axis in AXES if getattr(point, axis) != getattr(Point(), axis)}
         assert changed == ({name.partition("-")[0]} - {CENTER})
+
+
+def test_two_points_and_their_reference_have_a_longer_fork_point():
+    longer = {name for name, point in points().items() if point.longer}
+    assert longer == {"length-9", "conflict-steps", REFERENCE}
+    assert points()[REFERENCE].model_copy(update={"longer": False}) == Point()
+
+
+def test_mix_rl_is_the_centers_where_only_teachers_differ():
+    shared = {name for name, point in points().items() if shares_mix_rl(point)}
+    assert shared == {"gap-6", "gap-24", "error-20", "error-40"}
+    for name, point in points().items():
+        assert ("mix_rl" in str(merge_of(name, point, FULL, 0).settings)) == (name not in shared)
 
 
 def test_sums_are_worked_out_as_in_the_testbed():
@@ -203,8 +225,9 @@ def test_answers_have_room_for_a_third_more():
     [
         (Point(), 80),
         (Point(length=3), 80),
-        (Point(length=9), 240),
-        (Point(conflict=Conflict.STEPS), 240),
+        (points()["length-9"], 240),
+        (points()["conflict-steps"], 240),
+        (points()[REFERENCE], 240),
     ],
 )
 def test_the_fork_points_of_harder_points_train_for_longer(point, steps):

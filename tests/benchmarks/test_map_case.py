@@ -19,7 +19,7 @@ TINY = Sizes(
     merge_steps=3,
     merge_rollouts=16,
 )
-POINT = Point(length=3, gap=4, conflict=Conflict.STEPS, error=20, teachers=2)
+POINT = Point(length=3, gap=4, conflict=Conflict.STEPS, error=20, teachers=2, longer=True)
 
 
 @pytest.mark.slow

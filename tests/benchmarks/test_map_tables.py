@@ -6,10 +6,12 @@ import pytest
 
 from benchmarks.map import shown
 from benchmarks.map.picture import bars, draw
-from benchmarks.map.points import AXES, CENTER, COMPARED, LADDER, points
-from benchmarks.map.shown import map_leads, map_points, map_predictions
+from benchmarks.map.points import AXES, CENTER, COMPARED, LADDER, REFERENCE, points
+from benchmarks.map.shown import map_costs, map_leads, map_points, map_predictions
 from benchmarks.map.tables import (
+    NOT_COMPARABLE,
     PREDICTIONS,
+    OtherForkPointError,
     courses,
     direction,
     equal_time,
@@ -17,6 +19,7 @@ from benchmarks.map.tables import (
     point_figures,
     predicted,
     winner,
+    with_mix_rl_of,
 )
 
 
@@ -61,6 +64,36 @@ def test_scores_are_shares_of_the_teachers_gain_over_seeds():
     assert equal_time(point_figures([FIRST], resamples=10))
 
 
+def test_the_ladder_takes_longer_by_design_and_counts_not_for_equal_time():
+    staged = case(
+        **EASY, student=[1, 1], off_policy_sft=[1, 1], mix_rl=[1, 1], staged_ladder=[1, 0]
+    )
+    staged["costs"][LADDER] = {**COST, "processor_seconds": 27.0}
+    found = point_figures([staged], resamples=10)
+    assert found["methods"][LADDER]["time_of_mopd"] == [2.7]
+    assert equal_time(found)
+
+
+def test_a_point_says_how_often_its_teachers_are_wrong_in_each_seed():
+    other = case(fork_point=[0, 0], teacher=[0.5, 1], student=[1, 1], off_policy_sft=[1, 1])
+    other["rows"]["mix_rl"] = other["rows"]["student"]
+    assert point_figures([FIRST, other], resamples=10)["teacher_error"] == [0.0, 0.25]
+
+
+def test_mix_rl_and_its_time_are_the_centers_where_only_teachers_differ():
+    center = case(12.0, **EASY, student=[1, 1], off_policy_sft=[1, 1], mix_rl=[0.5, 0.5])
+    taught = case(99.0, **EASY, student=[1, 0.5], off_policy_sft=[1, 1], mix_rl=[0, 0])
+    taught["costs"]["student"] = {**COST, "processor_seconds": 40.0}
+    found = point_figures([with_mix_rl_of(taught, center)], resamples=10)["methods"]
+    assert found["mix_rl"]["normalized"]["mean"] == 0.5
+    assert found["mix_rl"]["mopd_lead"]["mean"] == 0.25  # 0.75 - 0.5
+    assert found["mix_rl"]["time_of_mopd"] == [1.2]  # 12 of the center's 10, not of 40
+    assert found["off_policy_sft"]["time_of_mopd"] == [0.25]  # 10 of 40
+    elsewhere = case(fork_point=[0, 1], teacher=[1, 1], student=[1, 1], mix_rl=[0, 0])
+    with pytest.raises(OtherForkPointError):
+        with_mix_rl_of(taught, elsewhere)
+
+
 def test_the_gain_of_a_point_is_that_of_all_its_domains_together():
     rows = {
         method: {
@@ -95,7 +128,12 @@ def test_teachers_that_may_have_gained_nothing_give_no_share():
     weak = case(
         fork_point=[0, 1], teacher=[1, 1], student=[1, 1], off_policy_sft=[1, 1], mix_rl=[1, 1]
     )
-    assert point_figures([weak], resamples=100) == {"seeds": 1, "gain": 0.5, "methods": {}}
+    assert point_figures([weak], resamples=100) == {
+        "seeds": 1,
+        "gain": 0.5,
+        "teacher_error": [0.0],
+        "methods": {},
+    }
 
 
 def method(mean, lead, half=0.05):
@@ -107,11 +145,12 @@ def method(mean, lead, half=0.05):
     }
 
 
-def point(student, off_policy, mix_rl, **more):
+def point(student, off_policy, mix_rl, errors=(0.2, 0.2), **more):
     own = {"off_policy_sft": student - off_policy, "mix_rl": student - mix_rl}
     return {
         "seeds": 2,
         "gain": 0.4,
+        "teacher_error": [*errors],
         "methods": {
             "student": method(student, 0.0),
             "off_policy_sft": method(off_policy, own["off_policy_sft"]),
@@ -143,20 +182,44 @@ def test_a_direction_needs_more_than_both_intervals(last, expected):
     assert direction(ends) == expected
 
 
-LENGTHS = {
-    "length-3": point(0.8, 0.9, 0.5),
+TEACHERS = {
+    "teachers-2": point(0.8, 0.9, 0.5),
     CENTER: point(0.85, 0.86, 0.5, staged_ladder=0.7),
-    "length-9": point(0.9, 0.7, 0.5),
+    "teachers-12": point(0.9, 0.7, 0.5),
+}
+LENGTHS = {
+    "length-3": TEACHERS["teachers-2"],
+    CENTER: TEACHERS[CENTER],
+    "length-9": TEACHERS["teachers-12"],
 }
 
 
 def test_an_axis_has_a_course_when_all_its_points_ran():
-    first, second = courses(LENGTHS)
-    assert (first["axis"], first["against"]) == ("length", "off_policy_sft")
-    assert first["leads"] == pytest.approx([-0.1, -0.01, 0.2])
-    assert (first["lead"], first["is_monotone"]) == ("rises", True)
-    assert second["lead"] == "rises"  # 0.3, 0.35, 0.4: by 0.1, more than 0.071
-    assert courses({CENTER: LENGTHS[CENTER]}) == []
+    first, second = courses(TEACHERS)
+    assert (first["axis"], first["against"]) == ("teachers", "off_policy_sft")
+    assert first["leads"] == pytest.approx([-0.1, 0.2])
+    assert (first["lead"], first["why"]) == ("rises", "")
+    assert second["lead"] == "rises"  # 0.3 to 0.4: by 0.1, more than 0.071
+    assert courses({CENTER: TEACHERS[CENTER]}) == []
+
+
+def test_ends_with_fork_points_of_other_lengths_are_compared_through_the_reference_alone():
+    assert {row["lead"] for row in courses(LENGTHS)} == {NOT_COMPARABLE}
+    assert {row["why"] for row in courses(LENGTHS)} == {"fork point"}
+    first, _ = courses({**LENGTHS, REFERENCE: point(0.8, 0.9, 0.5)})
+    assert first["ends"] == [REFERENCE, "length-9"]
+    assert first["lead"] == "rises"  # from -0.1 to 0.2
+
+
+@pytest.mark.parametrize(
+    ("errors", "lead"),
+    [((0.3, 0.4), "rises"), ((0.3, 0.1), NOT_COMPARABLE), ((0.3, 0.2), NOT_COMPARABLE)],
+)
+def test_the_error_axis_says_something_where_teachers_err_more_in_every_seed(errors, lead):
+    found = {name: point(0.8, 0.9, 0.5) for name in (CENTER, "error-20")}
+    found["error-40"] = point(0.9, 0.7, 0.5, errors)
+    first, _ = courses(found)
+    assert first["lead"] == lead
 
 
 def test_predictions_are_judged_where_the_figures_decide():
@@ -168,21 +231,25 @@ def test_predictions_are_judged_where_the_figures_decide():
             {"point": "gap-6", "winner": "student"},
         ],
         "axes": [
-            {"axis": "length", "against": "off_policy_sft", "lead": "falls"},
+            {"axis": "teachers", "against": "off_policy_sft", "lead": "falls"},
+            {"axis": "length", "against": "off_policy_sft", "lead": "rises"},
             {"axis": "gap", "against": "off_policy_sft", "lead": "falls"},
         ],
         "ladder": {"winner": "student"},
     }
-    found = judged(predictions, LENGTHS)
+    found = judged(predictions, {**TEACHERS, **LENGTHS})
     assert [each["holds"] for each in found["points"]] == [True, None, False, None]
     assert [each["found"] for each in found["points"]][2:] == ["student", None]
-    assert [each["holds"] for each in found["axes"]] == [False, None]
+    assert [each["holds"] for each in found["axes"]] == [False, None, None]
+    assert [each["found"] for each in found["axes"]] == ["rises", NOT_COMPARABLE, None]
     assert (found["ladder"]["found"], found["ladder"]["holds"]) == ("student", True)
 
 
 def test_everything_was_predicted():
     given = json.loads(PREDICTIONS.read_text("utf-8"))
-    assert [each["point"] for each in given["points"]] == [*points()]
+    assert [each["point"] for each in given["points"]] == [*points()][
+        :-1
+    ]  # the reference came later
     assert {each["winner"] for each in given["points"]} <= set(COMPARED)
     asked_of = [(each["axis"], each["against"]) for each in given["axes"]]
     assert asked_of == [(axis, other) for axis in AXES for other in COMPARED[1:]]
@@ -194,15 +261,25 @@ def test_everything_was_predicted():
 def test_the_page_has_a_line_for_every_point_and_prediction():
     assert map_points().count("\n") == 2 + len(points())
     given = json.loads(PREDICTIONS.read_text("utf-8"))
-    assert map_predictions().count("\n") == 2 + len(points()) + len(given["axes"]) + 1
+    assert map_predictions().count("\n") == 2 + len(given["points"]) + len(given["axes"]) + 1
 
 
-def test_the_short_table_has_the_leads_along_an_axis(monkeypatch):
+def test_the_short_table_has_each_lead_with_its_interval(monkeypatch):
     monkeypatch.setattr(shown, "_figures", lambda: {"points": LENGTHS})
-    line = next(line for line in map_leads().splitlines() if "| 3, 6, 9 |" in line)
-    leads = line.split("|")[3].strip()
-    assert leads == "-0.10, -0.01, +0.20"  # 0.8 - 0.9, 0.85 - 0.86, 0.9 - 0.7
-    assert map_leads().count("\n") == 2 + len(AXES)
+    lines = map_leads().splitlines()[2:]
+    assert len(lines) == 3 * len(AXES)
+    # 0.8 - 0.9 and 0.85 - 0.86, each +-0.05, and 0.8 - 0.5.
+    assert lines[0] == (
+        "| answer length, steps | 3 | -0.10 [-0.15, -0.05] | +0.30 [+0.25, +0.35] |"
+    )
+    assert lines[1].startswith("|  | 6 | -0.01 [-0.06, +0.04] |")
+
+
+def test_costs_of_the_centers_mix_rl_are_shown_at_the_center_alone(monkeypatch):
+    found = {name: point(0.8, 0.9, 0.5) for name in (CENTER, "gap-6", "length-3")}
+    monkeypatch.setattr(shown, "_figures", lambda: {"points": found})
+    mixed = [line.split("|")[1].strip() for line in map_costs().splitlines() if "Mix-RL" in line]
+    assert mixed == [CENTER, "length-3"]
 
 
 def test_a_panel_has_the_points_that_ran(tmp_path):
