@@ -36,6 +36,7 @@ from benchmarks.map.shown import (
     map_points,
     map_predictions,
 )
+from benchmarks.platform.demo_tables import DEMO
 from benchmarks.platform.tables import PLATFORM, PLATFORM_FIGURES
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import (
@@ -202,6 +203,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ledger_rounds": ledger_rounds,
     **STEP,
     **PLATFORM,
+    **DEMO,
     **BEHAVIORS,
 }
 

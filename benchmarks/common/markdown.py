@@ -1,7 +1,7 @@
 """Result files as Markdown tables."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,3 +22,31 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [tuple(heads), *(tuple(map(str, row)) for row in rows)]
     lines.insert(1, tuple("---" for _ in lines[0]))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def estimate(interval: Mapping[str, float], digits: int) -> str:
+    """Return a mean with its limits in brackets."""
+    mean, low, high = (f"{interval[name]:.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def origin(name: str) -> str:
+    """Return the line that names a result file and the commits it was measured at."""
+    found = [*_measured_at(result(name))]
+    commits = list(dict.fromkeys(commit for commit, _ in found))
+    line = f"`benchmarks/results/{name}.json`, commit {', '.join(commits)}"
+    if not all(is_clean for _, is_clean in found):
+        line += " with changes that were not committed"
+    return f"\n{line}.\n"
+
+
+def _measured_at(value: object) -> Iterator[tuple[str, bool]]:
+    """Yield each commit of a result, and whether its tree was without changes.
+
+    Results from before 21 November say nothing of changes.
+    """
+    if isinstance(value, dict):
+        if isinstance(value.get("commit"), str):
+            yield value["commit"][:7], value.get("clean", True)
+        for part in value.values():
+            yield from _measured_at(part)
