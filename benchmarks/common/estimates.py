@@ -1,7 +1,7 @@
 """Tables of the project's own estimates, which rest on no measurement of these sizes."""
 
 from benchmarks.common.circumstances import RESULTS
-from benchmarks.common.markdown import NOT_RUN, table
+from benchmarks.common.markdown import NOT_RUN, origin, result, table
 from benchmarks.common.results import load
 from tasks.estimate.layouts import Change
 from tasks.estimate.question import fits_of
@@ -12,7 +12,7 @@ from tasks.model.settings import AdapterSettings, Precision
 from tasks.mopd.round_form import RoundForm
 from tasks.platform.resources import load_flavor
 
-_GIB = 1 << 30
+_MIB, _GIB = 1 << 20, 1 << 30
 
 
 def memory() -> str:
@@ -77,4 +77,38 @@ def ledger_options() -> str:
             )
             for name, row in found["figures"]["options"].items()
         ),
-    )
+    ) + origin("ledger_options")
+
+
+def estimate_measured() -> str:
+    """Return the estimate of a rank's memory beside measured peaks of small steps on a CPU."""
+    from benchmarks.step import memory  # noqa: PLC0415 - it imports the learner
+
+    rows = []
+    for case, row in result("step_memory")["figures"].items():
+        measured, estimated = max(row["bytes"].values()), max(memory.estimated(row).values())
+        rows.append((case, *_beside(measured, estimated, _MIB)))
+    heads = ("case", "measured peak, MiB", "estimate, MiB", "estimate over measured")
+    return table(heads, rows) + origin("step_memory")
+
+
+def estimate_counted() -> str:
+    """Return the estimate beside what the real learner of Qwen3-32B allocates on fake tensors.
+
+    The phase that is farthest off is shown. FakeTensorMode alone keeps the whole student in fp32.
+    """
+    from benchmarks.step import on_paper  # noqa: PLC0415 - it imports the learner
+
+    rows = []
+    for row in result("step_on_paper")["figures"]:
+        paper = on_paper.Paper(**row["paper"])
+        estimated, whole = on_paper.estimated(paper), 4 * on_paper.work_of(paper).student.total
+        counted = {phase: row["bytes"][phase] - whole for phase in on_paper.COUNTED}
+        worst = max(counted, key=lambda phase: abs(estimated[phase] / counted[phase] - 1))
+        rows.append((paper.num_ranks, worst, *_beside(counted[worst], estimated[worst], _GIB)))
+    heads = ("ranks", "phase", "counted, GiB", "estimate, GiB", "estimate over counted")
+    return table(heads, rows) + origin("step_on_paper")
+
+
+def _beside(found: float, estimated: float, unit: int) -> tuple[str, str, str]:
+    return f"{found / unit:,.0f}", f"{estimated / unit:,.0f}", f"{estimated / found:.3f}"

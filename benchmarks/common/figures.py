@@ -19,7 +19,13 @@ from typing import Any
 
 from benchmarks.behaviors.pages import BEHAVIORS
 from benchmarks.common.circumstances import RESULTS
-from benchmarks.common.estimates import ledger_options, ledger_sizes, memory
+from benchmarks.common.estimates import (
+    estimate_counted,
+    estimate_measured,
+    ledger_options,
+    ledger_sizes,
+    memory,
+)
 from benchmarks.common.markdown import ROOT, result, table
 from benchmarks.common.results import load
 from benchmarks.gate.costs import gate_baseline, gate_costs
@@ -28,6 +34,7 @@ from benchmarks.gate.fresh.limits import limits_table
 from benchmarks.gate.fresh.tables import FRESH
 from benchmarks.gate.fresh.uncapped import warmed_table
 from benchmarks.gate.tables import CALIBRATED
+from benchmarks.lineage.tables import LINEAGE
 from benchmarks.map.shown import (
     map_costs,
     map_ladder,
@@ -46,6 +53,7 @@ from benchmarks.recipes.tables import (
     recipe_gaps,
     recipes,
 )
+from benchmarks.scale.tables import SCALE, SCALE_FIGURES
 from benchmarks.step.tables import STEP
 from benchmarks.testbed.tables import testbed, testbed_modes
 
@@ -172,6 +180,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
     "ledger_sizes": ledger_sizes,
     "ledger_options": ledger_options,
+    "estimate_measured": estimate_measured,
+    "estimate_counted": estimate_counted,
     "faults": faults,
     "fuzz": fuzz,
     "new_domain": new_domain,
@@ -204,10 +214,12 @@ TABLES: dict[str, Callable[[], str]] = {
     **STEP,
     **PLATFORM,
     **DEMO,
+    **LINEAGE,
+    **SCALE,
     **BEHAVIORS,
 }
 
-FIGURES: dict[str, Callable[[], str]] = {**PLATFORM_FIGURES}
+FIGURES: dict[str, Callable[[], str]] = {**PLATFORM_FIGURES, **SCALE_FIGURES}
 """What stands inside a line, by name."""
 
 

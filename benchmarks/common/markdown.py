@@ -33,20 +33,20 @@ def estimate(interval: Mapping[str, float], digits: int) -> str:
 def origin(name: str) -> str:
     """Return the line that names a result file and the commits it was measured at."""
     found = [*_measured_at(result(name))]
-    commits = list(dict.fromkeys(commit for commit, _ in found))
-    line = f"`benchmarks/results/{name}.json`, commit {', '.join(commits)}"
-    if not all(is_clean for _, is_clean in found):
+    commits = ", ".join(dict.fromkeys(commit for commit, _ in found))
+    line = f"`benchmarks/results/{name}.json`, commit {commits}"
+    states = {is_clean for _, is_clean in found}
+    if False in states:
         line += " with changes that were not committed"
+    elif None in states:
+        line += "; whether the tree had changes was not recorded"
     return f"\n{line}.\n"
 
 
-def _measured_at(value: object) -> Iterator[tuple[str, bool]]:
-    """Yield each commit of a result, and whether its tree was without changes.
-
-    Results from before 21 November say nothing of changes.
-    """
+def _measured_at(value: object) -> Iterator[tuple[str, bool | None]]:
+    """Yield each commit of a result, and whether its tree was without changes, where it says so."""
     if isinstance(value, dict):
         if isinstance(value.get("commit"), str):
-            yield value["commit"][:7], value.get("clean", True)
+            yield value["commit"][:7], value.get("clean")
         for part in value.values():
             yield from _measured_at(part)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +78,16 @@ def _part(share: float, folder: Path, out: Path) -> None:
 
 def growth(sizes: list[Mapping[str, Any]]) -> dict[str, list[float]]:
     """Return by what each question's processor time grew from one size to the next."""
+    times = [_processor_seconds(size) for size in sizes]
     return {
-        name: [
-            round(after["seconds"][name]["processor"] / max(row["processor"], 1e-3), 1)
-            for row, after in zip(
-                (size["seconds"][name] for size in sizes), sizes[1:], strict=False
-            )
-        ]
-        for name in sizes[0]["seconds"]
+        name: [round(after[name] / max(before[name], 1e-3), 1) for before, after in pairwise(times)]
+        for name in times[0]
     }
+
+
+def _processor_seconds(size: Mapping[str, Any]) -> dict[str, float]:
+    of_the_graph = {name: value / 1000 for name, value in size["milliseconds"].items()}
+    return of_the_graph | {name: row["processor"] for name, row in size["seconds"].items()}
 
 
 if __name__ == "__main__":

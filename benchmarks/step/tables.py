@@ -3,8 +3,10 @@
 from statistics import median
 
 from benchmarks.common.circumstances import RESULTS
-from benchmarks.common.markdown import NOT_RUN, result, table
+from benchmarks.common.markdown import NOT_RUN, origin, result, table
 from benchmarks.common.results import Row, load
+from benchmarks.step.comparison_tables import COMPARISONS
+from benchmarks.step.weighting_table import weighting, weighting_gains
 
 PHASES = (
     *("teacher forward", "student forward", "heads and loss"),
@@ -15,7 +17,7 @@ PHASES = (
 def shared_prefixes() -> str:
     """Return what reading shared tokens once saves: of all rows, and of each prompt's responses."""
     found = result("shared_beginning")["figures"]
-    lines = [(f"{row['shared']} of all rows", row) for row in found["rows"] if row["shared"]]
+    lines = [(f"{row['shared']} of all rows", row) for row in found["rows"]]
     responses = found.get("responses_per_prompt")
     lines += [
         (f"{row['prompt']} of each prompt's {responses} responses", row)
@@ -32,7 +34,7 @@ def shared_prefixes() -> str:
             )
             for name, row in lines
         ),
-    )
+    ) + origin("shared_beginning")
 
 
 def step_real() -> str:
@@ -87,7 +89,7 @@ def gpu_sizes() -> str:
             )
             for name, row in result("step_sizes_cuda")["sizes"].items()
         ),
-    )
+    ) + origin("step_sizes_cuda")
 
 
 def gpu_phases() -> str:
@@ -99,7 +101,7 @@ def gpu_phases() -> str:
             (phase, *(f"{row['learning_seconds_by_phase'][phase]:.2f}" for row in rows.values()))
             for phase in PHASES
         ),
-    )
+    ) + origin("step_sizes_cuda")
 
 
 def gpu_choices() -> str:
@@ -112,7 +114,7 @@ def gpu_choices() -> str:
             (name, ", ".join(f"{s:.2f}" for s in (found if isinstance(found, list) else [found])))
             for name, found in rows.items()
         ),
-    )
+    ) + origin("step_choices_cuda")
 
 
 STEP = {
@@ -121,4 +123,7 @@ STEP = {
     "gpu_sizes": gpu_sizes,
     "gpu_phases": gpu_phases,
     "gpu_choices": gpu_choices,
+    "weighting": weighting,
+    "weighting_gains": weighting_gains,
+    **COMPARISONS,
 }
