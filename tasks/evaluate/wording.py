@@ -6,12 +6,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tasks.contracts.controls import Control
 from tasks.evaluate.scorecard import Scorecard
 from tasks.evaluate.scores import FORK_POINT, OVERALL, STUDENT, TEACHER, Normalized
 from tasks.statistics import Interval
 
 NO_CONTROLS = ("base", FORK_POINT, TEACHER, STUDENT)
 """Methods that are not controls: fork point, teacher and student."""
+
+ONE_RUN = (
+    "This is one training run: the intervals are over prompts, and another seed of the training "
+    "may lie outside them."
+)
+"""A finding of every student."""
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOTATION MARK}"
@@ -109,7 +116,7 @@ def headline(card: Scorecard) -> str:
 
 
 def findings(card: Scorecard) -> tuple[str, ...]:
-    """Return further findings: each domain against its teacher, and missing scores."""
+    """Return further findings: domains against their teachers, missing scores, what is unknown."""
     if card.subject != STUDENT:
         return ()
     against = {domain: card.paired[domain][TEACHER] for domain in card.domains}
@@ -122,8 +129,18 @@ def findings(card: Scorecard) -> tuple[str, ...]:
         *_losses(card),
         *_missing(card),
         *(f"{label(name)} was left out: {reason}." for name, reason in card.left_out.items()),
+        ONE_RUN,
+        _not_run(card),
     ]
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def _not_run(card: Scorecard) -> str:
+    """Name the controls that this consolidation did not run: one of them may be the best."""
+    missing = [
+        label(each) for each in Control if each not in card.methods() and each not in card.left_out
+    ]
+    return f"Controls that were not run: {_join(missing)}." if missing else ""
 
 
 def _teacher_headline(card: Scorecard) -> str:
@@ -142,12 +159,15 @@ def _against_best_control(card: Scorecard) -> str:
     if not rivals:
         return ""
     best = max(rivals, key=lambda method: card.overall.methods[method].mean)
-    lead = card.paired[OVERALL][best]
+    lead, count = card.paired[OVERALL][best], len(rivals)
+    rival = f"the best of {count} controls, {label(best)}"
+    if count == 1:
+        rival = f"its only control, {label(best)}"
     if lead.low > 0:
-        return f" and beats the best control, {label(best)}, by {number(lead.mean)}"
+        return f" and beats {rival}, by {number(lead.mean)}"
     if lead.high < 0:
-        return f" but falls {number(-lead.mean)} short of the best control, {label(best)}"
-    return f" and does not differ measurably from the best control, {label(best)}"
+        return f" but falls {number(-lead.mean)} short of {rival}"
+    return f" and does not differ measurably from {rival}"
 
 
 def _without_controls(card: Scorecard) -> str:

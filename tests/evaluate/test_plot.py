@@ -40,6 +40,12 @@ def test_the_title_states_what_this_scorecard_found(card):
     assert headline(card) != headline(weak)
 
 
+def test_the_picture_says_that_its_intervals_are_over_prompts_of_one_run(card):
+    assert "One training run: mean score, with its 95 % interval over 400 held-out" in title_of(
+        scorecard_figure(card)
+    )
+
+
 def test_every_panel_has_the_whole_score_axis(card):
     panels = scorecard_figure(card).axes
     assert [axes.get_title(loc="left") for axes in panels] == [*DOMAINS, "overall"]
