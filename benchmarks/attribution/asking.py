@@ -107,10 +107,9 @@ class Asking:
                 weights = recompute_without(self._learner(), self._kept_without(masked))
             says[name] = _rounded(self.says(weights))
             if len(masked) == 1:
-                another = self.folder / f"seed-{self._seed + 1}" / name
+                truth, another = retrains(self.folder, self._seed, name)
                 others = {"a rehearsal": weights, "a retrain of another seed": _weights(another)}
-                retrain = _weights(self.runs / name)
-                apart[name] = self._stand_ins.compare(masked[0], retrain, others, student)
+                apart[name] = self._stand_ins.compare(masked[0], _weights(truth), others, student)
         return {"says": says, "seconds": seconds, "stand_ins": apart}
 
     def shorts(self) -> dict[str, object]:
@@ -193,6 +192,15 @@ class Asking:
 
     def _teacher(self, name: str) -> Callable[[], Weights]:
         return lambda: _weights(self.folder / name)
+
+
+def retrains(folder: Path, seed: int, name: str) -> tuple[Path, Path]:
+    """Return the retrain that substitutes are compared with, and another one to compare them by.
+
+    The student and its rehearsal have ``seed``, so the truth has the other seed: a substitute must
+    not share rollouts, prompts or random numbers with the truth where its yardstick does not.
+    """
+    return folder / f"seed-{seed + 1}" / name, folder / f"seed-{seed}" / name
 
 
 class _Clock:

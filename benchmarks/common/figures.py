@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.attribution.shown import ATTRIBUTION, ATTRIBUTION_FIGURES
 from benchmarks.behaviors.pages import BEHAVIORS
 from benchmarks.common.circumstances import RESULTS
 from benchmarks.common.estimates import (
@@ -216,10 +217,11 @@ TABLES: dict[str, Callable[[], str]] = {
     **DEMO,
     **LINEAGE,
     **SCALE,
+    **ATTRIBUTION,
     **BEHAVIORS,
 }
 
-FIGURES: dict[str, Callable[[], str]] = {**PLATFORM_FIGURES, **SCALE_FIGURES}
+FIGURES: dict[str, Callable[[], str]] = {**PLATFORM_FIGURES, **SCALE_FIGURES, **ATTRIBUTION_FIGURES}
 """What stands inside a line, by name."""
 
 
