@@ -20,7 +20,8 @@ from benchmarks.behaviors.items import FORMS, AuditItem, items_of, shipped
 from benchmarks.behaviors.judging import is_right
 from benchmarks.behaviors.tables import ABSENCE, FIT, FRESH, figures, judged_goals
 from benchmarks.behaviors.world import GROUPS, BehaviorWorld
-from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import as_text, load, write_whole
 from workflows.commands.local import quiet
 

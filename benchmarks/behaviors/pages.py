@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.common.circumstances import PICTURES, RESULTS
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import PICTURES
 from benchmarks.common.markdown import result, table
 
 NOT_RUN = "Not run yet.\n"

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,13 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.checkout import RESULTS, ROOT, git, is_clean
 from benchmarks.common.results import as_text, write_whole
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
 PICTURES = ROOT / "docs" / "pictures"
-_CODE = ("lineage", "tasks", "workflows", "benchmarks", ":!benchmarks/results")
-"""What a figure comes from. A result file that is being written makes no tree dirty."""
 
 
 def options(description: str | None) -> argparse.Namespace:
@@ -33,8 +29,8 @@ def facts(device: str = "cpu") -> dict[str, object]:
     """Return the circumstances of a measurement. They name no host and no path."""
     return {
         "command": _command(),
-        "commit": _git("rev-parse", "HEAD"),
-        "clean": not _git("status", "--porcelain", "--", *_CODE),
+        "commit": git("rev-parse", "HEAD"),
+        "clean": is_clean(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "torch": _version("torch"),
@@ -48,7 +44,10 @@ def facts(device: str = "cpu") -> dict[str, object]:
 
 
 def write(file: Path, figures: object, circumstances: Mapping[str, object]) -> None:
-    """Write figures with their circumstances, and print them."""
+    """Write figures with their circumstances, and print them.
+
+    Figures of a checkout with changes are a draft (``benchmarks.common.checkout``).
+    """
     content = {"figures": figures, "circumstances": dict(circumstances)}
     write_whole(file, content)
     sys.stdout.write(as_text(content))
@@ -99,8 +98,3 @@ def _processor() -> str:
         return platform.processor()
     lines = cpuinfo.read_text("utf-8").splitlines()
     return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

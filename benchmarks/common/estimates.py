@@ -1,6 +1,6 @@
 """Tables of the project's own estimates, which rest on no measurement of these sizes."""
 
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.markdown import NOT_RUN, origin, result, table
 from benchmarks.common.results import load
 from tasks.estimate.layouts import Change

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.attribution.shown import ATTRIBUTION, ATTRIBUTION_FIGURES
 from benchmarks.behaviors.pages import BEHAVIORS
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS, ROOT
 from benchmarks.common.estimates import (
     estimate_counted,
     estimate_measured,
@@ -27,7 +27,7 @@ from benchmarks.common.estimates import (
     ledger_sizes,
     memory,
 )
-from benchmarks.common.markdown import ROOT, result, table
+from benchmarks.common.markdown import result, table
 from benchmarks.common.results import load
 from benchmarks.gate.costs import gate_baseline, gate_costs
 from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table, calibrated_today

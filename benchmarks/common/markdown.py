@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
+from benchmarks.common.checkout import RESULTS
+
 NOT_RUN = "*Not run yet.*\n"
 """In the place of a table without a result."""
 

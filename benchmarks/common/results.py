@@ -1,12 +1,15 @@
 """Result files: JSON that is written whole, so that a killed run leaves the earlier one.
 
-A name that ends in ``.gz`` is compressed: raw rows, from which a summary beside them is made.
+A name that ends in ``.gz`` is compressed: raw rows, from which a summary beside them is made. What
+a checkout with changes measures is no result: it becomes a draft in ``runs/drafts``.
 """
 
 import gzip
 import json
 from pathlib import Path
 from typing import Any
+
+from benchmarks.common.checkout import kept_at
 
 _WIDTH = 100
 Row = dict[str, Any]
@@ -44,7 +47,7 @@ def _laid_out(value: object, depth: int) -> str:
 
 def write_whole(path: Path, content: object) -> None:
     """Write a file that others see whole or not at all; the same content gives the same bytes."""
-    data = as_text(content).encode()
+    data, path = as_text(content).encode(), kept_at(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)

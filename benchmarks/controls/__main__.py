@@ -12,7 +12,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.controls.one_seed import run_seed
 from benchmarks.controls.tables import judged, summary

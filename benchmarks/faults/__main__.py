@@ -2,9 +2,9 @@
 
 import argparse
 import importlib
-import json
 import sys
 
+from benchmarks.common.results import as_text, write_whole
 from benchmarks.faults.rows import FOLDER, append, report, rows
 
 COUNTS = {
@@ -31,9 +31,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first row")
     asked = parser.parse_args()
     if asked.case == "report":
-        text = json.dumps(report(), indent=1, sort_keys=True)
-        FOLDER.with_suffix(".json").write_text(f"{text}\n", "utf-8")
-        sys.stdout.write(f"{text}\n")
+        write_whole(FOLDER.with_suffix(".json"), report())
+        sys.stdout.write(as_text(report()))
         return 0
     done = {row["seed"] for row in rows(asked.case)}
     trial = importlib.import_module(f"benchmarks.faults.{asked.case}").trial

@@ -17,7 +17,8 @@ from functools import cache
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from benchmarks.faults.rows import ROOT, commit
+from benchmarks.common.checkout import ROOT
+from benchmarks.faults.rows import commit
 from lineage.artifacts import Student, read_manifest
 from lineage.records.record import Records
 from lineage.registry.registry import Registry

@@ -1,29 +1,18 @@
-"""Rows of the campaign: appended as they end, each with commit, seed and machine."""
+"""Rows of the campaign: appended as they end, each with seed and circumstances."""
 
 import json
-import os
-import platform
-import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "benchmarks" / "results" / "faults"
+from benchmarks.common.checkout import RESULTS, git, is_clean, kept_at
+from benchmarks.common.circumstances import facts
+
+FOLDER = RESULTS / "faults"
 
 
 def commit() -> str:
     """Return the commit, with ``+changed`` where the code differs from it."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(ROOT), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    changed = git(
-        "status", "--porcelain", "--", "lineage", "tasks", "workflows", "benchmarks/faults"
-    )
-    return git("rev-parse", "HEAD") + ("+changed" if changed else "")
+    return git("rev-parse", "HEAD") + ("" if is_clean() else "+changed")
 
 
 def rows(case: str) -> Iterator[dict[str, object]]:
@@ -35,17 +24,11 @@ def rows(case: str) -> Iterator[dict[str, object]]:
 
 
 def append(case: str, row: dict[str, object]) -> None:
-    """Append one row and print it."""
-    circumstances = {
-        "commit": commit(),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-    }
-    line = json.dumps({**row, **circumstances}, sort_keys=True)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / f"{case}.jsonl").open("a", encoding="utf-8") as file:
+    """Append one row and print it; of a checkout with changes, to the drafts."""
+    line = json.dumps({**row, **facts()}, sort_keys=True)
+    path = kept_at(FOLDER / f"{case}.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import Row, load, write_whole
 from benchmarks.gate import conventions, mismatch
 from benchmarks.gate.outcome import merged

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from statistics import fmean, median
 
-from benchmarks.common.markdown import RESULTS, result, table
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.markdown import result, table
 from benchmarks.common.results import Row, load
 from benchmarks.gate.shares import SAME, baseline, share
 from benchmarks.gate.tables import CONVENTIONAL

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import matplotlib as mpl
 
-from benchmarks.common.circumstances import PICTURES, RESULTS
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import PICTURES
 from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.calibrated import calibrated_rows
 from benchmarks.gate.verdicts import LOST

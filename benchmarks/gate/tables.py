@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.results import Row, load
 from benchmarks.common.statistics import ratio_of_sums
 from benchmarks.gate.shares import SAME, baseline, halves, share

@@ -14,7 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.common.circumstances import RESULTS, facts, write_result
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts, write_result
 from benchmarks.common.process import in_own_process
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.ledger.compensated import compensated

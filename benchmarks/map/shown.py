@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.markdown import table
 from benchmarks.common.results import load
 from benchmarks.map.picture import LABELS, PICTURE, TITLES

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import load, write_whole
 from benchmarks.mutants import run
 from benchmarks.mutants.draw import SEED, draw
@@ -22,7 +23,7 @@ def main() -> int:
     parser.add_argument("--room", choices=list(ROOMS), help="this room's mutants alone")
     given = parser.parse_args()
     if given.command == "draw":
-        write_whole(DRAWN, {"seed": SEED, "commit": run.commit(), "rows": draw()})
+        write_whole(DRAWN, {"seed": SEED, **_begun(), "rows": draw()})
     elif given.command == "run":
         _run(given.files[0], given.room)
     else:
@@ -34,7 +35,7 @@ def main() -> int:
 def _run(file: Path, room: str | None) -> None:
     """Run the drawn mutants that the file has no outcome of; write it after each."""
     drawn = load(DRAWN, {})["rows"]
-    result = load(file, {"commit": run.commit(), "rows": []})
+    result = load(file, {**_begun(), "rows": []})
     if result["commit"] != run.commit():
         raise ValueError(f"{file} is of commit {result['commit']}: name another file")
     done = {row["id"] for row in result["rows"]}
@@ -47,6 +48,11 @@ def _run(file: Path, room: str | None) -> None:
             last = result["rows"][-1]
             sys.stdout.write(f"{last['id']} {last['outcome']} {last.get('by', '')}\n")
             sys.stdout.flush()
+
+
+def _begun() -> dict[str, object]:
+    """Return the commit of the product and its tests, and the circumstances of the run."""
+    return {"commit": run.commit(), "circumstances": facts()}
 
 
 def _table(file: Path) -> str:

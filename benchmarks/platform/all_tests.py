@@ -31,7 +31,8 @@ from xml.etree import ElementTree
 
 import torch
 
-from benchmarks.common.circumstances import RESULTS, ROOT, facts
+from benchmarks.common.checkout import RESULTS, ROOT
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import Row, load, write_whole
 
 FILE = RESULTS / "test_all.json"

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.common import circumstances
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import Row, load, write_whole
 
-RESULTS = circumstances.RESULTS / "demo.json"
+FILE = RESULTS / "demo.json"
 PROGRAM = "from workflows.cli import main; main()"
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--homes", type=Path, default=Path("runs/seeds"))
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, default=FILE)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     for seed in arguments.seeds:
@@ -45,7 +46,7 @@ def main() -> None:
 def _run(seed: int, home: Path, processes: int) -> dict[str, object]:
     command = ["demo", "--seed", str(seed), "--processes", str(processes)]
     environment = os.environ | {"PROVOST_HOME": str(home.absolute())}
-    started = time.monotonic()
+    measured, started = facts(), time.monotonic()
     child = subprocess.Popen([sys.executable, "-c", PROGRAM, *command], env=environment)
     peak = _PeakMemory(child.pid)
     peak.start()
@@ -55,11 +56,10 @@ def _run(seed: int, home: Path, processes: int) -> dict[str, object]:
         raise SystemExit(f"seed {seed} ended with exit code {code}: see {home}/demo/logs")
     card = json.loads((home / "demo" / "scorecard.json").read_text(encoding="utf-8"))
     return {
+        **measured,
         "command": f"provost {' '.join(command)}",
-        "commit": _commit(),
         "seconds": round(seconds, 1),
         "peak_memory_bytes": peak.highest,
-        "load_at_start": round(os.getloadavg()[0], 2),
         "scorecard": card,
     }
 
@@ -96,11 +96,6 @@ def _read(path: Path) -> Row:
         "processor": platform.processor() or platform.machine(),
     }
     return load(path, {"machine": machine, "seeds": {}})
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.circumstances import ROOT, write_result
+from benchmarks.common.checkout import ROOT
+from benchmarks.common.circumstances import write_result
 from lineage.store.store import home
 from workflows.commands.faculty import PIPELINES, place_of, teams
 from workflows.commands.local import quiet

@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from benchmarks.common.circumstances import ROOT, write_result
+from benchmarks.common.checkout import ROOT
+from benchmarks.common.circumstances import write_result
 
 TIMES, SECONDS = 5, 2.0
 _START_SECONDS = 0.3

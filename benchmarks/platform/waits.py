@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.common.circumstances import RESULTS, ROOT, facts
+from benchmarks.common.checkout import RESULTS, ROOT
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import Row, load, write_whole
 
 FILE = RESULTS / "waits.json"

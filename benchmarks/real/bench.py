@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.real.own import last_json
 

@@ -17,7 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.circumstances import RESULTS, facts, write
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts, write
 from benchmarks.common.results import load
 from benchmarks.scale.organization import ROUNDS, RUNGS, SEED, TEAMS, Organization, teams_at
 

@@ -28,7 +28,8 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-from benchmarks.common.circumstances import RESULTS, facts, write_result
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts, write_result
 from benchmarks.common.process import in_own_process
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.step.case import Case

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean, stdev
 
-from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import Row, load, write_whole
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import Plan

@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.markdown import NOT_RUN, origin, result, table
 from benchmarks.common.results import Row, load
 from benchmarks.step.comparison_tables import COMPARISONS

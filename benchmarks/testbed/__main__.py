@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import as_text, write_whole
 from benchmarks.testbed.measure import Answers, answers_of, figures_of, rows_of
 from lineage.artifacts import Artifact

@@ -2,8 +2,9 @@
 
 import pytest
 
+from benchmarks.common.checkout import ROOT
 from benchmarks.common.figures import TABLES, pages, written
-from benchmarks.common.markdown import ROOT, table
+from benchmarks.common.markdown import table
 from benchmarks.platform.tables import WAITS, is_met, waits
 
 

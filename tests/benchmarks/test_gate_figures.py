@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.results import load
 from benchmarks.gate import tables
 from benchmarks.gate.costs import probe_cells

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.results import write_whole
 from benchmarks.gate.fresh import __main__ as command
 from benchmarks.gate.fresh import frozen, today

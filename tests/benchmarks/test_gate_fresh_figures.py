@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks.common.circumstances import RESULTS
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.results import load
 from benchmarks.gate.fresh import tables
 from benchmarks.gate.fresh.__main__ import PREDICTIONS

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from benchmarks.common.circumstances import RESULTS, ROOT, facts
+from benchmarks.common.checkout import RESULTS, ROOT
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import as_text, load, write_whole
 
 MOST_BYTES = 50_000

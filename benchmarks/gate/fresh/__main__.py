@@ -15,7 +15,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.common.circumstances import RESULTS, facts
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.circumstances import facts
 from benchmarks.common.results import Row, as_text, load, write_whole
 from benchmarks.gate.fresh.family import SEEDS, FreshCase, Group, case_named, cases, group_of
 from benchmarks.gate.fresh.frozen import frozen_gate, one_gate

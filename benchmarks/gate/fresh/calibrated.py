@@ -6,7 +6,8 @@ features and numbers, so its figures say what was fitted and not what is known o
 
 from collections.abc import Iterator
 
-from benchmarks.common.markdown import RESULTS, table
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.markdown import table
 from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.predictors import PROTOCOL, Measured, risks
 from benchmarks.gate.fresh.summary import LEAST_GAIN, LOST, aucs, subset

@@ -6,7 +6,8 @@ of tasks to the other.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.common.markdown import RESULTS, table
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.markdown import table
 from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.calibrated import calibrated_rows
 from benchmarks.gate.fresh.predictors import RULE

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
 from typing import Any
 
-from benchmarks.common.markdown import RESULTS, result, table
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.markdown import result, table
 from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.family import cases
 from benchmarks.gate.fresh.predictors import PREDICTORS, TITLES

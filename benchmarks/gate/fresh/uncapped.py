@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks.common.markdown import RESULTS, table
+from benchmarks.common.checkout import RESULTS
+from benchmarks.common.markdown import table
 from benchmarks.common.results import Row, load
 from benchmarks.gate.fresh.summary import LEAST_LOST
 from tasks.statistics import t_half_width
