@@ -44,7 +44,8 @@ from benchmarks.map.shown import (
     map_points,
     map_predictions,
 )
-from benchmarks.platform.demo_tables import DEMO
+from benchmarks.platform.demo_tables import DEMO, DEMO_FIGURES
+from benchmarks.platform.scorecard_pictures import demo_picture, proof_picture
 from benchmarks.platform.tables import PLATFORM, PLATFORM_FIGURES
 from benchmarks.real.table import climbs, merges, students
 from benchmarks.recipes.tables import (
@@ -215,13 +216,20 @@ TABLES: dict[str, Callable[[], str]] = {
     **STEP,
     **PLATFORM,
     **DEMO,
+    "demo_picture": demo_picture,
+    "proof_picture": proof_picture,
     **LINEAGE,
     **SCALE,
     **ATTRIBUTION,
     **BEHAVIORS,
 }
 
-FIGURES: dict[str, Callable[[], str]] = {**PLATFORM_FIGURES, **SCALE_FIGURES, **ATTRIBUTION_FIGURES}
+FIGURES: dict[str, Callable[[], str]] = {
+    **PLATFORM_FIGURES,
+    **SCALE_FIGURES,
+    **ATTRIBUTION_FIGURES,
+    **DEMO_FIGURES,
+}
 """What stands inside a line, by name."""
 
 

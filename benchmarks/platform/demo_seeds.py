@@ -1,7 +1,8 @@
 """Runs the main job for several seeds and keeps scores, time and memory.
 
 Each seed has a home folder of its own and is one case: a case that is in the results file is not
-run again, so the script can be stopped and started.
+run again, so the script can be stopped and started. At the end it draws the scorecard of seed 0
+as ``docs/pictures/scorecard.png``; ``python -m benchmarks.common.figures`` writes the tables.
 
     python -m benchmarks.platform.demo_seeds --seeds 0 1 2 --homes runs/seeds
 """
@@ -21,6 +22,7 @@ import psutil
 from benchmarks.common.checkout import RESULTS
 from benchmarks.common.circumstances import facts
 from benchmarks.common.results import Row, load, write_whole
+from benchmarks.platform.scorecard_pictures import draw
 
 FILE = RESULTS / "demo.json"
 PROGRAM = "from workflows.cli import main; main()"
@@ -41,6 +43,7 @@ def main() -> None:
             results = _read(arguments.results)
             results["seeds"][str(seed)] = case
             write_whole(arguments.results, results)
+    draw(_read(arguments.results))
 
 
 def _run(seed: int, home: Path, processes: int) -> dict[str, object]:

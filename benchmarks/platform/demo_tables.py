@@ -8,9 +8,13 @@ from benchmarks.common.markdown import estimate, result, table
 DOMAINS = ("math", "code", "agent", "instruct")
 SHOWN_SEED = "0"
 """The seed of the matrix."""
+OFF_POLICY = "off_policy_sft"
+NOT_RUN = "not run"
+"""In the place of a score of a control that a seed's run did not have."""
 MERGES = {
     "parameter_average": "parameter average",
     "task_arithmetic": "task arithmetic",
+    OFF_POLICY: "off-policy SFT",
     "student": "**student (MOPD)**",
 }
 METHODS = {
@@ -19,6 +23,7 @@ METHODS = {
     "student": "**student (MOPD)**",
     "parameter_average": "parameter average",
     "task_arithmetic": "task arithmetic",
+    OFF_POLICY: "off-policy SFT",
 }
 
 
@@ -29,7 +34,7 @@ def demo_merges() -> str:
         (
             (
                 seed,
-                *(estimate(_card(case)["overall"]["normalized"][name], 3) for name in MERGES),
+                *(score(_card(case)["overall"]["normalized"], name, 3) for name in MERGES),
                 case["commit"][:7],
             )
             for seed, case in _seeds()
@@ -59,12 +64,22 @@ def demo_scores() -> str:
         + table(
             ("", *DOMAINS, "overall"),
             (
-                (shown, *(estimate(_card(case)[d][name], 2) for d in (*DOMAINS, "overall")))
+                (shown, *(score(_card(case)[d], name, 2) for d in (*DOMAINS, "overall")))
                 for name, shown in METHODS.items()
             ),
         )
         for seed, case in _seeds()
     )
+
+
+def score(scores: Mapping[str, Any], name: str, digits: int) -> str:
+    """Return a method's score with its limits, or that it was not run."""
+    return estimate(scores[name], digits) if name in scores else NOT_RUN
+
+
+def peak_memory() -> str:
+    """Return the most memory that all processes of a seed took."""
+    return f"{max(case['peak_memory_bytes'] for _, case in _seeds()) / 2**30:.2f} GiB"
 
 
 def _seeds() -> list[tuple[str, Mapping[str, Any]]]:
@@ -76,6 +91,8 @@ def _card(case: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
+DEMO_FIGURES: dict[str, Callable[[], str]] = {"demo_peak_memory": peak_memory}
+"""What stands inside a line, by name."""
 DEMO: dict[str, Callable[[], str]] = {
     "demo_merges": demo_merges,
     "demo_matrix": demo_matrix,

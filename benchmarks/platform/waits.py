@@ -11,6 +11,7 @@ of the project.
 import argparse
 import json
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -56,7 +57,11 @@ class Waits:
         size = sum(
             file.lstat().st_size for file in (self.clone / ".venv").rglob("*") if file.is_file()
         )
-        return {"seconds": seconds, "gigabytes": round(size / 1e9, 2)}
+        return {
+            "seconds": seconds,
+            "gigabytes": round(size / 1e9, 2),
+            "package_sources": package_sources(self._said("-m", "pip", "config", "list")),
+        }
 
     def demo(self) -> Row:
         """Time ``make demo``, and when its first picture or page is there."""
@@ -117,6 +122,13 @@ class Waits:
             where = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
             return {"seconds": self._command("lineage", "reindex", more=where, status=1)}
 
+    def _said(self, *words: str) -> str:
+        """Return what the clone's Python prints."""
+        command = [str(self.bin / "python"), *words]
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=True
+        ).stdout
+
     def _repeated(self, commands: Sequence[tuple[str, ...]]) -> Row:
         taken = [self._command(*command) for command in commands]
         return {"seconds": round(statistics.median(taken), 2), "each": taken}
@@ -148,6 +160,18 @@ class Waits:
         if ran.returncode != status:
             raise RuntimeError(f"{' '.join(words)}: status {ran.returncode}\n{ran.stderr[-2000:]}")
         return seconds
+
+
+def package_sources(configured: str) -> list[str]:
+    """Return from where pip takes packages: "network", "local", or both; never an address.
+
+    Args:
+        configured: The output of ``pip config list``.
+    """
+    settings = dict(re.findall(r"^\S*?\.([a-z-]+)='(.*)'$", configured, re.MULTILINE))
+    places = [settings.get("index-url", "https://pypi.org/simple")]
+    places += f"{settings.get('extra-index-url', '')} {settings.get('find-links', '')}".split()
+    return sorted({"network" if place.startswith("http") else "local" for place in places})
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def _write_header(figure: Figure, card: Scorecard, title: list[str]) -> None:
     for line, text in enumerate(title):
         top = 1 - (0.2 + TITLE_LINE * line) / height
         figure.text(left, top, text, fontsize=13.5, fontweight="bold", color=INK, va="top")
-    reading = f"One training run: mean score, with its 95 % interval over {sampling(card)}."
+    reading = f"One run: mean and 95 % interval over {sampling(card)}."
     if FORK_POINT in card.methods():
         reading += " The light band runs from the fork point to the teacher."
     figure.text(
