@@ -47,7 +47,7 @@ from benchmarks.map.shown import (
 from benchmarks.platform.demo_tables import DEMO, DEMO_FIGURES
 from benchmarks.platform.scorecard_pictures import demo_picture, proof_picture
 from benchmarks.platform.tables import PLATFORM, PLATFORM_FIGURES
-from benchmarks.real.table import climbs, merges, students
+from benchmarks.real.table import climbs, merges, minutes, students
 from benchmarks.recipes.tables import (
     recipe_attempts,
     recipe_claims,
@@ -174,8 +174,13 @@ def proof_students() -> str:
 
 
 def proof_merges() -> str:
-    """Return the mean over teams of each method, and how far MOPD is from off-policy SFT."""
+    """Return each method's mean over teams, how far MOPD is from off-policy SFT, and times."""
     return merges(_Proof())
+
+
+def proof_minutes() -> str:
+    """Return what each step of the proof took."""
+    return minutes(_Proof())
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -192,6 +197,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "proof_climbs": proof_climbs,
     "proof_students": proof_students,
     "proof_merges": proof_merges,
+    "proof_minutes": proof_minutes,
     "map_points": map_points,
     "map_ladder": map_ladder,
     "map_costs": map_costs,

@@ -28,6 +28,8 @@ from tasks.sft.warm_up import warm_up_student
 
 SAMPLING = SamplingSettings(max_new_tokens=LONGEST)
 OFF_POLICY = "off_policy_sft"
+WARM_UP = "warm_up"
+"""The student as its rounds of MOPD began, and the kind of the record that made it."""
 
 
 def student_name(seed: int) -> str:
@@ -62,16 +64,34 @@ def off_policy(seed: str, steps_per_teacher: str) -> dict[str, Any]:
 
 
 def scorecard(seed: str, steps_per_teacher: str) -> dict[str, Any]:
-    """Return the scorecard of all methods, off-policy too, on the same held-out prompts."""
+    """Return the scorecard of all methods on the same held-out prompts.
+
+    Beside those of the merge: SFT off policy, and the student after its warm-up alone, where it had
+    one and the store still has it.
+    """
     runner = StepRunner()
     plan, student = _merged(runner, int(seed))
     trained = _trained(runner, plan, int(seed), int(steps_per_teacher))
     controls = {**student.controls, OFF_POLICY: trained}
+    if warmed := warmed_student(runner, student.checkpoint):
+        controls[WARM_UP] = warmed
     made = score_consolidation(
         runner, plan, student.checkpoint, controls, EvaluationSettings(sampling=SAMPLING)
     )
     card = read_scorecard(runner, made)
     return {"scorecard": made.digest, "card": card.document()}
+
+
+def warmed_student(runner: StepRunner, student: Artifact) -> Artifact | None:
+    """Return what a student's rounds of MOPD began with, if a warm-up made it; None without one.
+
+    None too where its weights are no longer in the store.
+    """
+    model = student
+    while (made := runner.records.read(model.record)).kind == "mopd":
+        [before] = [each for each in made.inputs if each.role == "student"]
+        model = Artifact(kind="checkpoint", digest=before.artifact, record=before.record)
+    return model if made.kind == WARM_UP and runner.store.has(model.digest) else None
 
 
 def _interval(card: Scorecard, domain: str, other: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from benchmarks.real.bench import Bench, UnfinishedStepError
 from benchmarks.real.metered import REST, Meter, added
 from benchmarks.real.settings import OFF_POLICY_PROMPTS, SFT, TEAMS, domain
 from benchmarks.real.steps import MissingStepError, equal_steps, order, training_seconds
-from benchmarks.real.table import as_table, climbs, draw, merges, students
+from benchmarks.real.table import as_table, climbs, draw, merges, minutes, students
 from tasks.evaluate.scorecard import make_scorecard
 from tasks.evaluate.scores import Outcomes, PromptOutcome, ScorecardSettings
 from workflows.commands.faculty import team_module
@@ -85,10 +85,10 @@ def test_a_call_ends_after_its_time_and_the_next_one_adds_to_the_account(tmp_pat
     assert sum(long.spent("gate").values()) > first
 
 
-def measured(student, off_policy):
+def measured(student, off_policy, **more):
     """A scorecard of two domains of three prompts, as ``scorecard`` keeps it in its row."""
     outcomes = {"fork_point": 0.0, "student": student, own.OFF_POLICY: off_policy}
-    outcomes |= {"parameter_average": 0.1, "task_arithmetic": 0.15}
+    outcomes |= {"parameter_average": 0.1, "task_arithmetic": 0.15, **more}
 
     def rows(score):
         return {
@@ -116,15 +116,48 @@ def test_the_table_shows_each_seed_their_mean_and_what_the_student_is_ahead():
     rows = Given(scorecard_0=measured(0.4, 0.2), scorecard_2=measured(0.5, 0.25))
     lines = merges(rows).splitlines()
     assert lines[0] == "| method | seed 0 | seed 2 | mean |"
-    assert lines[4] == "| student (MOPD) | 0.400 | 0.500 | 0.450 |"
+    assert lines[4] == "| student after its warm-up alone | - | - | - |"
+    assert lines[5] == "| student (MOPD) | 0.400 | 0.500 | 0.450 |"
     # 0.4 - 0.2 and 0.5 - 0.25, each with its interval, and (0.2 + 0.25) / 2
-    ahead = [cell.strip() for cell in lines[-1].split("|")[2:5]]
+    ahead = [cell.strip() for cell in lines[9].split("|")[2:5]]
     paired = [rows[f"scorecard_{seed}"]["figures"]["card"]["paired"]["overall"] for seed in (0, 2)]
     ends = [[f"{each[own.OFF_POLICY][end]:.3f}" for end in ("low", "high")] for each in paired]
     shown = [
         f"{m} ({low} to {high})" for m, (low, high) in zip(("0.200", "0.250"), ends, strict=True)
     ]
     assert ahead == [*shown, "0.225"]
+
+
+def test_the_table_shows_what_the_warm_up_scores_alone_and_what_training_took():
+    rows = Given(scorecard_0=measured(0.4, 0.2, warm_up=0.3), scorecard_1=measured(0.4, 0.2))
+    rows["merge_0"] = {"processor_seconds": {"warm_up": 3000.0, "mopd": 1000.0, "gate": 7.0}}
+    rows["off_policy_0"] = {"processor_seconds": {"warm_up": 2000.0, "rest": 9.0}}
+    lines = merges(rows).splitlines()
+    assert "| student after its warm-up alone | 0.300 | - | 0.300 |" in lines
+    assert lines[-5:] == [
+        "| processor seconds of the student's warm-up | 3,000 | - | 3,000 |",
+        "| processor seconds of its MOPD | 1,000 | - | 1,000 |",
+        "| share of the warm-up in both | 75% | - | 75% |",  # 3,000 of 4,000
+        "| processor seconds of off-policy SFT | 2,000 | - | 2,000 |",
+        "| its time over that of both | 50% | - | 50% |",
+    ]
+
+
+def test_the_time_of_the_whole_proof_counts_what_has_not_run_as_the_mean_of_its_kind():
+    each = {step: {"processor_seconds": {"a": 60.0, "b": 30.0}} for step in order()}
+    # 16 steps of 1.5 minutes
+    assert minutes(Given(each)).splitlines()[-1] == "| the 16 steps that ran | 24, 0.4 h |"
+    del each["merge_2"]
+    each["merge_1"] = {"processor_seconds": {"a": 270.0}}
+    lines = minutes(Given(each)).splitlines()
+    assert "| merge 0, 1, 2 | 2, 4, n.r. |" in lines
+    # 14 of 1.5 and one of 4.5; merge 2 as the mean of 1.5 and 4.5
+    assert lines[-2:] == [
+        "| the 15 steps that ran | 26, 0.4 h |",
+        "| all, by estimate | 28, 0.5 h |",
+    ]
+    del each["gate"]
+    assert "by estimate" not in minutes(Given(each))
 
 
 def test_a_student_has_the_control_beside_it_once_its_seed_is_scored():

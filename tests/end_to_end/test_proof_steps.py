@@ -11,6 +11,8 @@ from lineage.artifacts import Artifact
 from lineage.records.record import Records
 from lineage.registry.registry import Registry
 from lineage.store.store import open_store
+from tasks.platform.step_runner import StepRunner
+from tests.support.runs import Maker
 from tests.support.tiny_faculty import copy_home, home_at
 
 pytestmark = pytest.mark.medium
@@ -46,8 +48,22 @@ def test_the_control_starts_where_the_student_did_and_learns_from_both_teachers(
 def test_the_scorecard_holds_every_method_of_the_table(home):
     found = own.scorecard("0", "2")
     overall = found["card"]["overall"]
-    assert set(METHODS) <= overall.keys()
+    assert set(METHODS) - {own.WARM_UP} <= overall.keys()  # this student had no warm-up
+    assert own.WARM_UP not in overall
     assert own.OFF_POLICY in found["card"]["paired"]["overall"]
+
+
+def test_a_warmed_student_is_found_behind_the_rounds_of_mopd(home):
+    runner = StepRunner()
+    make = Maker(runner)
+    warmed = make.checkpoint(1, "warm_up", inputs=[("student", make.checkpoint(0))])
+    first = make.checkpoint(2, "mopd", inputs=[("student", warmed)])
+    second = make.checkpoint(3, "mopd", inputs=[("student", first)])
+    assert own.warmed_student(runner, second) == warmed
+    cold = make.checkpoint(4, "mopd", inputs=[("student", make.checkpoint(0))])
+    assert own.warmed_student(runner, cold) is None
+    runner.store.blobs.path(warmed.digest).unlink()
+    assert own.warmed_student(runner, second) is None
 
 
 def test_a_climb_is_shown_from_fork_point_over_sft_to_teacher(home):
