@@ -3,7 +3,8 @@
 Questions and graders come from public packages (reasoning-gym, math-verify, if-verifiable). The
 teams climb by SFT and RL, the gate judges, MOPD merges with three seeds, and beside it are the
 average of the weights, task arithmetic, and SFT on the teachers' graded answers for about the same
-processor time, by estimate. The numbers are in ``settings.py``, fixed before any merged score was seen.
+processor time, by estimate. The numbers are in ``settings.py``, fixed before any merged score was
+seen.
 
     python -m benchmarks.real model                  # fetch, convert, import, lock the graders
     python -m benchmarks.real team reversal          # and sums, calculator, checked
