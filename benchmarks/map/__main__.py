@@ -109,18 +109,22 @@ def processor_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def table() -> None:
-    """Write and print the table of the cases that ran."""
-    circumstances = facts()
+def figures_of_cases() -> dict[str, Any]:
+    """Return the figures of the table from the rows of the cases that ran."""
     kept = {point: list(cases_of(point)) for point in points()}
     found = {point: point_figures(cases) for point, cases in kept.items() if cases}
     measured = {point: figures for point, figures in found.items() if figures["methods"]}
     predictions = json.loads(PREDICTIONS.read_text("utf-8"))
-    figures = {
+    return {
         "points": found,
         "courses": courses(measured),
         "predictions": judged(predictions, measured),
     }
+
+
+def table() -> None:
+    """Write and print the table of the cases that ran."""
+    circumstances, figures = facts(), figures_of_cases()
     if circumstances["clean"]:
         write_whole(TABLE, {"figures": figures, "circumstances": circumstances})
     sys.stdout.write(as_text(figures))

@@ -71,14 +71,14 @@ def run_recipe(system: str, scale: Scale, seed: int) -> None:
     sys.stdout.write(as_text({"minutes": minutes, **judged(system, [evidence])}))
 
 
-def check() -> None:
-    """Judge each recipe over its seeds."""
+def figures_of_runs() -> dict[str, Any]:
+    """Return the judgment of each recipe over its seeds, from the rows of its runs."""
     found = {system: judged(system, runs) for system, runs in kept_runs(FOLDER).items()}
     first = {
         system: {"changed": changed(system), **judged(system, runs, first_claims_of(system))}
         for system, runs in kept_runs(FIRST).items()
     }
-    figures: dict[str, Any] = {
+    return {
         "recipes": len(systems()),
         "ran": len(found),
         "passed": sum(bool(row["passed"]) for row in found.values()),
@@ -88,7 +88,11 @@ def check() -> None:
         "systems": found,
         "first_attempts": first,
     }
-    circumstances = facts()
+
+
+def check() -> None:
+    """Judge each recipe over its seeds."""
+    circumstances, figures = facts(), figures_of_runs()
     if circumstances["clean"]:
         content = {"figures": figures, "circumstances": circumstances}
         write_whole(RESULTS / "recipes.json", content)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
+from typing import Any
 
 from tasks.rollout.collect import Rollout
 from tasks.statistics import mean_interval
@@ -84,3 +85,16 @@ def rows_of(answers: Answers) -> list[dict[str, object]]:
         }
         for prompt, each in answers.items()
     ]
+
+
+def answers_from(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Answer]]:
+    """Return the answers that ``rows_of`` kept; scores have four digits."""
+    return {
+        row["prompt"]: [
+            Answer(row["mode"], score, tokens, thinks == "1", truncated == "1")
+            for score, tokens, thinks, truncated in zip(
+                row["scores"], row["tokens"], row["thinks"], row["truncated"], strict=True
+            )
+        ]
+        for row in rows
+    }

@@ -145,7 +145,8 @@ def _ancestry(given: Namespace) -> None:
     write_whole(RESULTS / "gate_today" / frozen.name if frozen.exists() else frozen, content)
 
 
-def _table(_given: Namespace) -> None:
+def figures_of_cases() -> Row:
+    """Return the summary of the family from the rows of its cases."""
     contents = contents_of(FOLDER)
     rows = [content["figures"] for content in contents]
     if not any(row["group"] == Group.OWN for row in rows):
@@ -156,8 +157,12 @@ def _table(_given: Namespace) -> None:
     figures["gate"] = digest
     figures["commits"] = sorted({content["circumstances"]["commit"] for content in contents})
     figures["missing"] = [case.name for case in cases() if not _file(case).exists()]
-    predictions = json.loads(PREDICTIONS.read_text("utf-8"))
-    figures["predictions"] = held(predictions, figures)
+    figures["predictions"] = held(json.loads(PREDICTIONS.read_text("utf-8")), figures)
+    return figures
+
+
+def _table(_given: Namespace) -> None:
+    figures = figures_of_cases()
     content = {"figures": figures, "circumstances": dict(clean_facts())}
     write_whole(RESULTS / "gate_fresh.json", content)
     write_reliability(figures["today"]["hard"], LOST)
