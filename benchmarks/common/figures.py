@@ -27,6 +27,7 @@ from benchmarks.common.estimates import (
     ledger_sizes,
     memory,
 )
+from benchmarks.common.layout_estimates import LAYOUT_FIGURES
 from benchmarks.common.markdown import result, table
 from benchmarks.common.results import load
 from benchmarks.gate.costs import gate_baseline, gate_costs
@@ -235,6 +236,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     **SCALE_FIGURES,
     **ATTRIBUTION_FIGURES,
     **DEMO_FIGURES,
+    **LAYOUT_FIGURES,
 }
 """What stands inside a line, by name."""
 

@@ -6,7 +6,7 @@ from benchmarks.common.checkout import RESULTS
 from benchmarks.common.results import load
 from benchmarks.gate import tables
 from benchmarks.gate.costs import probe_cells
-from benchmarks.gate.fresh.tables import _ancestry_now, _of, ancestry_table, recovered
+from benchmarks.gate.fresh.tables import SPECTRA, _ancestry_now, _of, ancestry_table, recovered
 from benchmarks.gate.fresh.uncapped import Warmed, shown, warmed
 
 
@@ -63,6 +63,18 @@ def test_a_refused_ancestry_is_counted_apart_from_one_that_is_warned_of():
         ("**today's gate**, refused or warned of, demo 3", "1.00 (2 of 2)", "0.00 (0 of 1)"),
         ("intrinsic fingerprint (2507.03014), demo 3", "0.50 (1 of 2)", "1.00 (1 of 1)"),
     ]
+
+
+def test_a_method_that_rows_lack_is_not_shown_as_run():
+    row = declared(true=False, refused=True, doubtful=False, nearer=True)
+    rows = [row, {**row, "true": True}]
+    old = [each[1] for each in _ancestry_now({"case": "ancestry-3", "rows": rows})]
+    keys = {"spectrally_nearer_without": False, "spectrally_nearer_with": True}
+    new = [dict(each, **keys) for each in rows]
+    shown = [each[1:4] for each in _ancestry_now({"case": "ancestry-3", "rows": new})]
+    assert not any(SPECTRA in method for method in old)
+    assert (f"{SPECTRA}, demo 3", "0.00 (0 of 1)", "0.00 (0 of 1)") in shown
+    assert (f"{SPECTRA}, demo 3", "1.00 (1 of 1)", "1.00 (1 of 1)") in shown
 
 
 def test_the_page_prints_what_is_refused_without_the_true_parent():

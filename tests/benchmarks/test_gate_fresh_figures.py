@@ -199,7 +199,7 @@ def test_the_tables_show_a_summary(figures):
     assert "| 1 | 0.90 | 4 |" in tables.kinds_table(found)
     assert "| 1 of 5 | 0.20 (0.04 to 0.62) |" in tables.remedies_table(found)
     assert "| of a processor |  | at most 3.5 |" in tables.remedies_table(found)
-    assert tables.ancestry_table(found).count("\n") == 20
+    assert tables.ancestry_table(found).count("\n") == 22
 
 
 def test_the_calibrated_family_is_shown_with_its_hard_cases_apart():

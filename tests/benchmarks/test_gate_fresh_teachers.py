@@ -1,5 +1,6 @@
 """What each kind of the fresh family changes, and the fingerprint of weights."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -8,9 +9,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.gate.ancestry import Declaration, Made
 from benchmarks.gate.fresh import family as fresh
-from benchmarks.gate.fresh.ancestry import fingerprint, kinship, most, standardized
+from benchmarks.gate.fresh.ancestry import Method, by
 from benchmarks.gate.fresh.family import DOMAINS, FreshCase, Group, cases, group_of
+from benchmarks.gate.fresh.fingerprints import (
+    fingerprint,
+    kinship,
+    most,
+    spectra,
+    spectral_likeness,
+    standardized,
+)
 from benchmarks.gate.fresh.rewording import ALONE, REWORDINGS, THINKS
 from benchmarks.gate.fresh.teachers import (
     LEFT_OUT,
@@ -162,6 +172,69 @@ def test_kinship_is_the_correlation_of_fingerprints(tmp_path):
     assert math.isnan(kinship(standardized([2, 2]), standardized([1, 2])))
     assert most([math.nan, 0.5, 0.2]) == 0.5
     assert most([]) == -math.inf
+
+
+def attention(folder, query, key, value, output, head_dim=1):
+    """Write a checkpoint of one layer."""
+    folder.mkdir()
+    names = ("q_proj", "k_proj", "v_proj", "o_proj")
+    weights = (torch.as_tensor(each, dtype=torch.float64) for each in (query, key, value, output))
+    tensors = {
+        f"model.layers.0.self_attn.{name}.weight": weight.contiguous()
+        for name, weight in zip(names, weights, strict=True)
+    }
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"head_dim": head_dim}))
+    return spectra(folder)
+
+
+EYE = [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_spectra_are_singular_values_of_both_attention_products(tmp_path):
+    found = attention(tmp_path / "one", EYE, [[3.0, 0.0], [0.0, 4.0]], EYE, [[1.0, 0], [0, 2.0]])
+    # diag(3, 4) of norm 5, and diag(1, 2) of norm sqrt(5).
+    assert found == pytest.approx([0.8, 0.6, 2 / math.sqrt(5), 1 / math.sqrt(5)])
+
+
+def test_a_key_head_serves_its_group_of_query_heads(tmp_path):
+    queries = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 2.0]]
+    found = attention(tmp_path / "one", queries, EYE, EYE, [[1.0, 0, 0, 0], [0, 0, 0, 1.0]])
+    # Heads 0 and 1 share key (1, 0), 2 and 3 key (0, 1): the product is [[1, 0], [1, 2]].
+    largest, least = np.linalg.svd(np.array([[1.0, 0.0], [1.0, 2.0]]), compute_uv=False)
+    assert found[:2] == pytest.approx(np.array([largest, least]) / math.sqrt(6))
+    assert found[2:] == pytest.approx(np.array([1, 1]) / math.sqrt(2))
+
+
+def test_a_rotation_inside_a_head_changes_no_spectrum(tmp_path):
+    turned = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    query, key = (torch.tensor(each, dtype=torch.float64) for each in ([[1, 2], [3, 4]], EYE))
+    one = attention(tmp_path / "one", query, key, EYE, EYE, head_dim=2)
+    other = attention(tmp_path / "two", turned @ query, turned @ key, EYE, EYE, head_dim=2)
+    assert spectral_likeness(one, other) == pytest.approx(0.0, abs=1e-20)
+    assert spectral_likeness(one, one + 0.5) == pytest.approx(-0.25)
+    assert math.isnan(spectral_likeness(one, one[:2]))
+
+
+def test_each_method_says_whether_another_candidate_is_nearer():
+    made = {name: Made(name, name, "sft", "") for name in ("child", "parent", "near", "far")}
+    place = {"child": 0.0, "parent": 1.0, "near": 0.5, "far": 4.0}
+    method = Method(lambda _: np.zeros(1), lambda one, other: -abs(float(one - other)), "a", "b")
+
+    def declared(name, *strangers):
+        declaration = Declaration(
+            made["child"],
+            made[name],
+            made["parent"],
+            made["far"],
+            tuple(made[s] for s in strangers),
+        )
+        return by(method, declaration, lambda each, _: np.array(place[each.record]))
+
+    assert declared("parent", "far") == {"a": -1.0, "b_without": False, "b_with": False}
+    assert declared("parent", "near") == {"a": -1.0, "b_without": True, "b_with": True}
+    # A false parent with no nearer stranger is seen only where the true one is a candidate.
+    assert declared("far", "far") == {"a": -4.0, "b_without": False, "b_with": True}
 
 
 def test_the_kinds_of_conventions_have_a_group():

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.common.checkout import ROOT
+from benchmarks.common.layout_estimates import ADAPTER, host_gib, layout, rank_gib
 from benchmarks.common.markdown import result
 from benchmarks.platform import demo_tables, scorecard_pictures
 from benchmarks.platform.demo_tables import NOT_RUN, OFF_POLICY, score
@@ -57,6 +58,13 @@ def test_the_peak_is_that_of_the_largest_seed(monkeypatch):
     cases = {"0": {"peak_memory_bytes": 2**30}, "1": {"peak_memory_bytes": 3 * 2**29}}
     monkeypatch.setattr(demo_tables, "result", lambda _: {"seeds": cases})
     assert demo_tables.peak_memory() == "1.50 GiB"
+
+
+def test_readme_names_both_reasons_why_a_large_round_is_refused():
+    fit = layout("qwen3-32b", 12, 64)
+    assert len(fit.missing) == 2
+    assert host_gib("qwen3-32b", 12, 64).endswith(" of 1,200 GiB")
+    assert float(rank_gib("qwen3-32b", 12, 64, ADAPTER)) < 75 < float(rank_gib("qwen3-32b", 12, 64))
 
 
 def test_the_first_picture_of_readme_is_the_real_models():

@@ -1,66 +1,52 @@
 """Declared parents of the fresh family, without the true parent among the candidates, and with it.
 
-Beside the gate's check is a published method of weight forensics, the intrinsic fingerprint of
-Yoon et al. (2507.03014), in the form stated in ``fingerprint``.
+Beside the gate's check are two published methods of weight forensics (``fingerprints``).
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import safe_open
-
 from benchmarks.gate.ancestry import Declaration, Made, checked, declarations
+from benchmarks.gate.fresh.fingerprints import (
+    Vector,
+    fingerprint,
+    kinship,
+    most,
+    spectra,
+    spectral_likeness,
+)
 from benchmarks.gate.mismatch import Family
 
-MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+@dataclass(frozen=True)
+class Method:
+    """A method of weight forensics, and how a row calls its findings."""
+
+    vector: Callable[[Path], Vector]
+    likeness: Callable[[Vector, Vector], float]
+    declared: str
+    """Key of the likeness with the declared parent."""
+    nearer: str
+    """Start of the keys that say whether another candidate is nearer."""
 
 
-def fingerprint(folder: Path) -> NDArray[np.float64]:
-    """Return the standard deviations of the attention matrices, standardized over the layers.
-
-    For each of q, k, v and o: the standard deviation of all entries of the weight in each layer,
-    as a sequence over layers with mean 0 and standard deviation 1. The four are put end to end.
-    """
-    found: dict[str, list[tuple[int, float]]] = {name: [] for name in MATRICES}
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in sorted(tensors.keys()):
-                parts = name.split(".")
-                if parts[-1] == "weight" and parts[-2] in found:
-                    deviation = float(tensors.get_tensor(name).double().std(correction=0))
-                    found[parts[-2]].append((int(parts[parts.index("layers") + 1]), deviation))
-    return np.concatenate(
-        [standardized([value for _, value in sorted(rows)]) for rows in found.values()]
-    )
-
-
-def standardized(values: Sequence[float]) -> NDArray[np.float64]:
-    """Return values with mean 0 and standard deviation 1; zeros for a constant."""
-    array = np.asarray(values, dtype=np.float64)
-    spread = array.std()
-    centered: NDArray[np.float64] = array - array.mean()
-    return centered / spread if spread else centered
-
-
-def kinship(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Return the correlation of two fingerprints; NaN for other shapes, or for a constant."""
-    if one.shape != other.shape or not one.std() or not other.std():
-        return math.nan
-    return float(np.corrcoef(one, other)[0, 1])
+METHODS = (
+    Method(fingerprint, kinship, "kinship", "nearer"),
+    Method(spectra, spectral_likeness, "spectral_likeness", "spectrally_nearer"),
+)
 
 
 def ancestry_rows(family: Family, seed: int) -> list[dict[str, Any]]:
     """Return a row for each declaration that the family's checkpoints might make."""
-    store, prints = family.runner.store, dict[str, NDArray[np.float64]]()
+    store, known = family.runner.store, dict[tuple[str, str], Vector]()
 
-    def of(made: Made) -> NDArray[np.float64]:
-        if made.output not in prints:
-            prints[made.output] = fingerprint(store.tree(made.output))
-        return prints[made.output]
+    def of(made: Made, method: Method) -> Vector:
+        key = (made.output, method.declared)
+        if key not in known:
+            known[key] = method.vector(store.tree(made.output))
+        return known[key]
 
     rows = []
     for each in declarations(family, seed):
@@ -80,26 +66,26 @@ def ancestry_rows(family: Family, seed: int) -> list[dict[str, Any]]:
                 "contradicted_without": without.contradicted,
                 "contradicted_with": with_it.contradicted,
                 "doubtful": without.doubtful,
-                **_by_fingerprint(each, of),
+                **{name: value for m in METHODS for name, value in by(m, each, of).items()},
             }
         )
     return rows
 
 
-def _by_fingerprint(each: Declaration, of: Any) -> dict[str, Any]:  # noqa: ANN401 - local function
-    """Return the correlation with the declared parent, and whether another one is nearer."""
-    child = of(each.child)
-    declared = kinship(child, of(each.declared))
-    others = [m for m in each.strangers if m.output != each.declared.output]
-    best = most(kinship(child, of(other)) for other in others)
-    with_it = max(best, most([kinship(child, of(each.parent))]))
+def by(
+    method: Method, each: Declaration, of: Callable[[Made, Method], Vector]
+) -> dict[str, float | bool]:
+    """Return a method's likeness with the declared parent, and whether another one is nearer."""
+    child = of(each.child, method)
+
+    def like(made: Made) -> float:
+        return method.likeness(child, of(made, method))
+
+    declared = like(each.declared)
+    others = [made for made in each.strangers if made.output != each.declared.output]
+    best = most(map(like, others))
     return {
-        "kinship": round(declared, 6),
-        "nearer_without": best > declared,
-        "nearer_with": with_it > declared,
+        method.declared: float(f"{declared:.6g}"),
+        f"{method.nearer}_without": best > declared,
+        f"{method.nearer}_with": max(best, most([like(each.parent)])) > declared,
     }
-
-
-def most(values: Iterable[float]) -> float:
-    """Return the largest number of some; minus infinity for none."""
-    return max((value for value in values if not math.isnan(value)), default=-math.inf)
