@@ -3,7 +3,7 @@
 ``train`` makes the truth: sets of teachers, a student of each with its ledger, and that student
 again without each teacher and without random halves of them, all else held fixed. Each model is one
 case, and a case that is there is not made again. ``measure`` asks every estimator about every
-behavior, what was asked already excepted, and writes the tables; ``tables`` does the last alone.
+behavior, what was asked already excepted, and writes rows and tables; ``tables`` does that alone.
 ``demo`` measures an audit's cost in a home with a finished demo, for the tables to take up;
 ``plot`` draws the results.
 
@@ -24,10 +24,12 @@ from benchmarks.attribution import holders
 from benchmarks.attribution.asking import Asking
 from benchmarks.attribution.demo import demo
 from benchmarks.attribution.plot import draw
+from benchmarks.attribution.rows import FILE, collected
 from benchmarks.attribution.tables import tables
 from benchmarks.attribution.training import distil, make_fork, make_teacher
 from benchmarks.attribution.world import NUM_SUBSETS, TEACHERS, World, masks
 from benchmarks.common.circumstances import facts, write_result
+from benchmarks.common.results import write_whole
 
 NUM_SETS, NUM_SEEDS = 7, 2
 NUM_RUNS = 1 + len(TEACHERS) + NUM_SUBSETS
@@ -56,7 +58,9 @@ def main() -> None:
     for seed in arguments.seeds if arguments.part == "measure" else ():
         for number in arguments.sets:
             _ask(number, seed, arguments.runs / f"set-{number}")
-    write_result("attribution", "cpu", tables(arguments.runs, arguments.sets))
+    rows = collected(arguments.runs, arguments.sets) | {"circumstances": facts()}
+    write_whole(FILE, rows)
+    write_result("attribution", "cpu", tables(rows))
 
 
 def _train(number: int, seeds: list[int], folder: Path) -> None:

@@ -1,13 +1,13 @@
 """What the attribution benchmark found of one student, and the estimators that follow from it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks.attribution.estimators import REHEARSAL_AND_SLOPES, TRACIN
+from benchmarks.attribution.rows import PARTS
 from benchmarks.attribution.world import OFFICES, TEACHERS, masks
+from benchmarks.common.results import Row
 from tasks.attribution.estimators import FIRST_ORDER, LOG_RATIO
 
 Table = dict[str, list[float]]
@@ -50,29 +50,21 @@ class Answers:
         return [place for place, item in enumerate(self.asked) if item["table"] in tables]
 
 
-def read(runs: Path, number: int, seed: int) -> Answers | None:
+def read(rows: Row, number: int, seed: int) -> Answers | None:
     """Return what was found of a set's student, or None where not all was asked yet."""
-    folder = runs / f"set-{number}" / f"seed-{seed}"
-    files = {
-        part: folder / f"{part}.json"
-        for part in ("truth", "estimates", "rehearsals", "shorts", "cost")
-    }
-    if not files["truth"].exists():
+    found = rows["sets"].get(str(number), {"seeds": {}})["seeds"].get(str(seed), {})
+    if "truth" not in found:
         return None
-    truth = json.loads(files["truth"].read_text("utf-8"))
-    found = {
-        part: json.loads(file.read_text("utf-8")) if file.exists() else {}
-        for part, file in files.items()
-        if part != "truth"
-    }
-    tables: dict[str, Table] = dict(found["estimates"].get("tables", {}))
+    truth = found["truth"]
+    others = {part: found.get(part, {}) for part in PARTS if part != "truth"}
+    tables: dict[str, Table] = dict(others["estimates"].get("tables", {}))
     left_out = {run: masked for run, masked in masks(number) if masked}
-    answers = Answers(number, truth["asked"], truth["says"], left_out, tables, {}, found)
+    answers = Answers(number, truth["asked"], truth["says"], left_out, tables, {}, others)
     if tables:
         tables["taught and heard"] = _smaller(tables["path integral"], tables[LOG_RATIO])
         tables["owner, sized by the change"] = _sized_by_change(answers)
         answers.told[FIRST_ORDER] = _bounded(answers)
-    if tables and found["rehearsals"]:
+    if tables and others["rehearsals"]:
         answers.told["rehearsal"] = _rehearsed(answers)
         answers.told[REHEARSAL_AND_SLOPES] = {
             run: [a + b / 10 for a, b in zip(nats, answers.told[FIRST_ORDER][run], strict=True)]
@@ -80,7 +72,7 @@ def read(runs: Path, number: int, seed: int) -> Answers | None:
         }
     for name, told in answers.told.items():
         tables[name] = {teacher: told[f"no-{teacher}"] for teacher in TEACHERS}
-    for kind, says in found["shorts"].get("says", {}).items():
+    for kind, says in others["shorts"].get("says", {}).items():
         tables[_SHORT[kind]] = _less(answers.says["full"], says)
     return answers
 

@@ -4,34 +4,33 @@ A set of teachers is one sample: figures are means over sets, with Student's t i
 of behaviors, see ``_attribution_naming``.
 """
 
-import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from benchmarks.attribution import holders
 from benchmarks.attribution.answers import Answers, Table, read
 from benchmarks.attribution.naming import TUNED_ON, naming, verdict
 from benchmarks.attribution.questions import NOBODY, OFF, OWN, SHARED, STYLE
 from benchmarks.attribution.world import OFFICES, TEACHERS
+from benchmarks.common.results import Row
 from benchmarks.common.statistics import rank_correlation
 from tasks.attribution.counterfactual import over_seeds
 
 CEILING = "a retrain of the other seed"
 
 
-def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
+def tables(rows: Row) -> dict[str, object]:
     """Return all tables of the sets that were asked about."""
-    first = [found for n in numbers if (found := read(runs, n, 0)) and found.tables]
+    numbers = [int(number) for number in rows["sets"]]
+    first = [found for n in numbers if (found := read(rows, n, 0)) and found.tables]
     both = [
-        (one, other) for n in numbers if (one := read(runs, n, 0)) and (other := read(runs, n, 1))
+        (one, other) for n in numbers if (one := read(rows, n, 0)) and (other := read(rows, n, 1))
     ]
     names = list(dict.fromkeys(name for found in first for name in found.tables))
     chose, tests = (
         [p for p in both if (p[0].number in TUNED_ON) == tuned] for tuned in (True, False)
     )
-    demo = runs / "demo.json"
     return {
         "sets": len(first),
         "behaviors_of_a_set": {
@@ -49,15 +48,11 @@ def tables(runs: Path, numbers: Sequence[int]) -> dict[str, object]:
         "completeness": _completeness(first),
         "stand_ins": _stand_ins(first),
         "two_holders": holders.table(
-            [
-                json.loads(file.read_text("utf-8"))
-                for a in first
-                for file in (runs / f"set-{a.number}").glob("two-holders.json")
-            ]
+            [held for a in first if (held := rows["sets"][str(a.number)]["two_holders"])]
         ),
         "wall_seconds_of_a_sets_behaviors": _seconds(first),
         "cost": [a.others["cost"] for a in first if a.others["cost"]],
-        "demo": json.loads(demo.read_text("utf-8")) if demo.exists() else None,
+        "demo": rows["demo"],
     }
 
 

@@ -9,10 +9,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.attribution.rows import FILE as ATTRIBUTION
+from benchmarks.attribution.tables import tables
 from benchmarks.common.checkout import RESULTS
+from benchmarks.common.prompt_rows import scorecard_of
 from benchmarks.common.results import Row, load
 from benchmarks.faults.rows import report
 from benchmarks.gate.cases import read
@@ -74,6 +78,7 @@ def summaries() -> Iterator[Summary]:
     yield Summary("map.json", _figures("map"), map_figures)
     yield Summary("recipes.json", _figures("recipes"), figures_of_runs)
     yield Summary("faults.json", load(RESULTS / "faults.json", {}), report)
+    yield from _from_prompts()
     threads = _figures("threads")
     yield Summary("threads.json", threads["medians"], partial(medians, threads["rows"]))
     for file in sorted((RESULTS / "testbed").glob("*.json")):
@@ -84,6 +89,23 @@ def summaries() -> Iterator[Summary]:
         if isinstance(rows, dict):
             committed = {name: value for name, value in rows.items() if "over_plain" in name}
             yield Summary(f"lineage_store.json/{holder}", committed, partial(_speeds, rows))
+
+
+def _from_prompts() -> Iterator[Summary]:
+    """Yield scorecards and attribution; those from before rows were kept have none."""
+    for file in sorted((RESULTS / "demo").glob("*.json.gz")):
+        committed = load(RESULTS / "demo.json", {})["seeds"][file.name.partition(".")[0]]
+        yield Summary(f"demo.json/{file.name}", committed["scorecard"], partial(_card, file))
+    for file in sorted((RESULTS / "real").glob("*.rows.json.gz")):
+        step = file.name.removesuffix(".rows.json.gz")
+        yield Summary(f"real/{step}.json", _figures(f"real/{step}")["card"], partial(_card, file))
+    if ATTRIBUTION.exists():
+        rows = load(ATTRIBUTION, {})
+        yield Summary("attribution.json", _figures("attribution"), partial(tables, rows))
+
+
+def _card(file: Path) -> object:
+    return scorecard_of(load(file, {})).document()
 
 
 def differences(one: object, other: object, within: float) -> Iterator[str]:

@@ -35,9 +35,9 @@ def calibrate(results: Row) -> None:
     left = []
     for place in range(len(asked)):
         others = [n for n in range(len(asked)) if n != place]
-        fit = _fit([rows[n] for n in others], target_M[others])
-        left.append(float(target_M[place]) - _value(fit, rows[place]))
-    whole = _fit(rows, target_M)
+        without = fit([rows[n] for n in others], target_M[others])
+        left.append(float(target_M[place]) - predicted(without, rows[place]))
+    whole = fit(rows, target_M)
     spread = (sum(error**2 for error in left) / len(left)) ** 0.5
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
@@ -59,7 +59,11 @@ def calibrate(results: Row) -> None:
     FILE.write_text(json.dumps(found.model_dump(mode="json"), indent=1) + "\n", "utf-8")
 
 
-def _fit(rows: Sequence[dict[str, float]], target_M: Tensor) -> Row:
+def fit(rows: Sequence[dict[str, float]], target_M: Tensor) -> Row:
+    """Return the logistic regression with the least squared error, on standardized features.
+
+    Its weights are penalized by ``PENALTY``, and the bias is not.
+    """
     names = list(rows[0])
     raw_MF = torch.tensor([[row[name] for name in names] for row in rows], dtype=torch.float64)
     center_F, scale_F = raw_MF.mean(0), raw_MF.std(0).clamp(min=1e-6)
@@ -88,10 +92,11 @@ def _fit(rows: Sequence[dict[str, float]], target_M: Tensor) -> Row:
     }
 
 
-def _value(fit: Row, row: dict[str, float]) -> float:
-    z = fit["bias"] + sum(
-        w * (row[name] - fit["centers"][name]) / fit["scales"][name]
-        for name, w in fit["weights"].items()
+def predicted(regression: Row, row: dict[str, float]) -> float:
+    """Return the share that a regression expects of a case."""
+    z = regression["bias"] + sum(
+        w * (row[name] - regression["centers"][name]) / regression["scales"][name]
+        for name, w in regression["weights"].items()
     )
     return float(torch.sigmoid(torch.tensor(z)))
 

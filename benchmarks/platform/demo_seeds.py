@@ -1,4 +1,4 @@
-"""Runs the main job for several seeds and keeps scores, time and memory.
+"""Runs the main job for several seeds and keeps scores, each prompt's outcome, time and memory.
 
 Each seed has a home folder of its own and is one case: a case that is in the results file is not
 run again, so the script can be stopped and started. At the end it draws the scorecard of seed 0
@@ -21,10 +21,15 @@ import psutil
 
 from benchmarks.common.checkout import RESULTS
 from benchmarks.common.circumstances import facts
+from benchmarks.common.prompt_rows import prompt_rows
 from benchmarks.common.results import Row, load, write_whole
 from benchmarks.platform.scorecard_pictures import draw
+from lineage.artifacts import Student, read_manifest
+from lineage.registry.registry import Registry
+from tasks.platform.step_runner import StepRunner
 
 FILE = RESULTS / "demo.json"
+ROWS = RESULTS / "demo"
 PROGRAM = "from workflows.cli import main; main()"
 
 
@@ -58,6 +63,7 @@ def _run(seed: int, home: Path, processes: int) -> dict[str, object]:
     if code:
         raise SystemExit(f"seed {seed} ended with exit code {code}: see {home}/demo/logs")
     card = json.loads((home / "demo" / "scorecard.json").read_text(encoding="utf-8"))
+    write_whole(ROWS / f"{seed}.json.gz", _rows(home) | {"seed": seed, "circumstances": measured})
     return {
         **measured,
         "command": f"provost {' '.join(command)}",
@@ -65,6 +71,14 @@ def _run(seed: int, home: Path, processes: int) -> dict[str, object]:
         "peak_memory_bytes": peak.highest,
         "scorecard": card,
     }
+
+
+def _rows(home: Path) -> Row:
+    """Return the outcome of each prompt behind a demo's scorecard."""
+    os.environ["PROVOST_HOME"] = str(home.absolute())
+    runner = StepRunner()
+    entry = Registry(runner.store).resolve("student@latest")
+    return prompt_rows(runner, read_manifest(runner.store, entry.digest, Student).scorecard)
 
 
 class _PeakMemory(threading.Thread):

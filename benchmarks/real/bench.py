@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.common.checkout import RESULTS
 from benchmarks.common.circumstances import facts
 from benchmarks.common.results import as_text, load, write_whole
-from benchmarks.real.own import last_json
+from benchmarks.real.own import PROMPTS, last_json
 
 ROWS = RESULTS / "real"
 GRACE_SECONDS = 60.0
@@ -50,14 +50,19 @@ class Bench:
         return load(self._account(step), {})
 
     def finish(self, step: str, figures: Mapping[str, Any]) -> None:
-        """Write the row of a finished step, and print it."""
+        """Write the row of a finished step, and print it; its raw rows lie beside it."""
+        kept = dict(figures)
+        raw = kept.pop(PROMPTS, None)
         row = {
-            "figures": dict(figures),
+            "figures": kept,
             "processor_seconds": self.spent(step),
             "circumstances": dict(self.circumstances),
         }
         is_result = bool(self.circumstances["clean"])
-        write_whole(self.rows / f"{step}.json" if is_result else self._draft(step), row)
+        file = self.rows / f"{step}.json" if is_result else self._draft(step)
+        if raw is not None:
+            write_whole(file.with_name(f"{step}.rows.json.gz"), raw)
+        write_whole(file, row)
         sys.stdout.write(as_text(row))
 
     def run(self, step: str, *words: str, refusal: bool = False) -> dict[str, Any]:

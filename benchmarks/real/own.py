@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.common.prompt_rows import prompt_rows
 from benchmarks.real.settings import (
     LONGEST,
     OFF_POLICY_BATCH,
@@ -28,6 +29,8 @@ from tasks.sft.warm_up import warm_up_student
 
 SAMPLING = SamplingSettings(max_new_tokens=LONGEST)
 OFF_POLICY = "off_policy_sft"
+PROMPTS = "prompts"
+"""The figures of a step that are written beside its row, compressed."""
 WARM_UP = "warm_up"
 """The student as its rounds of MOPD began, and the kind of the record that made it."""
 
@@ -79,7 +82,11 @@ def scorecard(seed: str, steps_per_teacher: str) -> dict[str, Any]:
         runner, plan, student.checkpoint, controls, EvaluationSettings(sampling=SAMPLING)
     )
     card = read_scorecard(runner, made)
-    return {"scorecard": made.digest, "card": card.document()}
+    return {
+        "scorecard": made.digest,
+        "card": card.document(),
+        PROMPTS: prompt_rows(runner, made),
+    }
 
 
 def warmed_student(runner: StepRunner, student: Artifact) -> Artifact | None:

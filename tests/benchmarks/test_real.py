@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.results import load
 from benchmarks.real import own
 from benchmarks.real.__main__ import main
 from benchmarks.real.bench import Bench, UnfinishedStepError
@@ -70,6 +71,16 @@ def test_rows_of_a_changed_tree_are_drafts(tmp_path, capsys):
     assert (tmp_path / "rows" / "gate.json").is_file()
     assert changed.row("gate")["figures"] == {"verdict": "result"}
     assert '"result"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("circumstances", [CLEAN, DIRTY])
+def test_raw_rows_lie_beside_the_row_of_a_step(circumstances, tmp_path, capsys):
+    given = bench(tmp_path, circumstances)
+    given.finish("scorecard_0", {"card": {"a": 1}, own.PROMPTS: {"methods": [1, 2]}})
+    assert given.row("scorecard_0")["figures"] == {"card": {"a": 1}}
+    folder = tmp_path / ("rows" if circumstances["clean"] else "home/drafts")
+    assert load(folder / "scorecard_0.rows.json.gz", {}) == {"methods": [1, 2]}
+    assert own.PROMPTS not in capsys.readouterr().out
 
 
 @pytest.mark.medium

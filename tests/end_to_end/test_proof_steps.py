@@ -1,7 +1,10 @@
 """The proof's own steps on a small consolidation: the control, the scorecard, and a climb's row."""
 
+import json
+
 import pytest
 
+from benchmarks.common.prompt_rows import scorecard_of
 from benchmarks.common.results import load
 from benchmarks.real import own
 from benchmarks.real.metered import REST, metered
@@ -47,6 +50,8 @@ def test_the_control_starts_where_the_student_did_and_learns_from_both_teachers(
 
 def test_the_scorecard_holds_every_method_of_the_table(home):
     found = own.scorecard("0", "2")
+    rows = json.loads(json.dumps(found[own.PROMPTS]))  # as they are written
+    assert scorecard_of(rows).document() == found["card"]
     overall = found["card"]["overall"]
     assert set(METHODS) - {own.WARM_UP} <= overall.keys()  # this student had no warm-up
     assert own.WARM_UP not in overall
