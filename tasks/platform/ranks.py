@@ -30,27 +30,27 @@ def joined_ranks(longest_wait: timedelta = LONGEST_WAIT) -> Iterator[None]:
     Inside another call of it nothing is to be done: several runs of one process join once.
 
     Raises:
-        LostRankError: if another rank ends, or lets this one wait for longer than ``longest_wait``.
+        LostRankError: if another rank does not come, ends, or lets this one wait for longer than
+            ``longest_wait``.
     """
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
+    backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        # Numbers that the host has go by gloo and wait for no kernel.
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=longest_wait)
-    else:
-        dist.init_process_group("gloo", timeout=longest_wait)
+        backend = "cpu:gloo,cuda:nccl"  # numbers that the host has go by gloo, wait for no kernel
     try:
+        dist.init_process_group(backend, timeout=longest_wait)
         yield
     except RuntimeError as error:
         if not _is_of_a_link(error):
             raise
         raise LostRankError(
             "lost-rank",
-            f"rank {rank()} of {num_ranks()} lost another one, which ended or gave no answer "
-            f"within {longest_wait}: see what the other ranks say, and start the run again, which "
-            f"resumes from its last state ({error})",
+            f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} lost another one, which did "
+            f"not come, ended or gave no answer within {longest_wait}: see what the other ranks "
+            f"say, and start the run again, which resumes from its last state ({error})",
         ) from error
     # Not where something was raised: the launcher ends the others, which would be waited for.
     dist.destroy_process_group()

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import re
 from contextlib import ExitStack
 
 import pytest
 import torch
 
 from tasks.model.files import load_model
+from tasks.rollout.sampling.vllm.versions import LOCKED
 from tests.onpolicy.test_parallel import base_model, run
 from tests.support.vllm_stand_in import NAME, StandIn, serving
 
@@ -113,6 +115,15 @@ def test_a_server_of_no_use_ends_all_ranks_with_a_message(servers, tmp_path):
     with pytest.raises(AssertionError, match="0 turns") as caught:
         play(tmp_path / "ranks", 2, urls)
     assert "on rank 1: " in str(caught.value)
+
+
+def test_servers_of_different_versions_end_all_ranks_before_they_train(servers, tmp_path):
+    stand_ins, urls = servers
+    stand_ins[1].vllm_version = "0.31.0"
+    with pytest.raises(AssertionError, match=f"{re.escape(urls[1])} has 0.31.0") as caught:
+        play(tmp_path / "ranks", 2, urls)
+    assert f"{urls[0]} has {LOCKED}" in str(caught.value)
+    assert {path for one in stand_ins for path, _ in one.asked} == {"/v1/models", "/version"}
 
 
 def test_other_log_probabilities_on_one_server_end_all_ranks(servers, tmp_path):

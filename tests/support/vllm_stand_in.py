@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.model.lora import LoraAdapter
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
+from tasks.rollout.sampling.vllm.versions import LOCKED
 from tasks.rollout.settings import SamplingSettings
 from tests.support.tiny_models import tiny_model
 
@@ -35,6 +36,8 @@ class StandIn:
     model: torch.nn.Module = field(default_factory=lambda: tiny_model(seed=77))
     longest: int = 96
     version: str | None = None
+    """Version of the weights that it holds."""
+    vllm_version: object = LOCKED
     asked: list[tuple[str, dict]] = field(default_factory=list)
     refuse_first: int = 0
     """So many requests are answered with 503 first."""
@@ -64,6 +67,7 @@ class StandIn:
                 self.refuse_first -= 1
                 return 503, {"error": {"message": "not ready"}}
         route = {
+            "/version": lambda _: {"version": self.vllm_version},
             "/v1/models": self._models,
             "/v1/completions": self._completion,
             "/collective_rpc": self._reload,

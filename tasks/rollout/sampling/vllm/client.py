@@ -1,19 +1,23 @@
 """Speaks with a vLLM server over HTTP, in JSON, and checks its turns token by token.
 
 Requests to a server that is starting or overloaded (503, 429, or connection refused) are retried
-until the timeout. Any other error is final and quotes the server.
+until the timeout. Any other error is final and quotes the server. The timeout is that of the whole
+request, also where a server sends a byte now and then.
 """
 
 import json
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from lineage.errors import CodedError
+from tasks.rollout.sampling.vllm.deadline import BoundedResponse, seconds_left
 from tasks.rollout.settings import VllmServer
 
 _LATER = {429, 503}
@@ -64,7 +68,7 @@ class VllmClient:
         while True:
             why = f"connection refused at {self._url}"
             try:
-                status, text = self._send(method, path, body, max(until - time.monotonic(), 0.001))
+                status, text = self._send(method, path, body, until)
             except ConnectionRefusedError:
                 status, text = 503, ""
             except (OSError, HTTPException) as error:
@@ -86,10 +90,11 @@ class VllmClient:
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _send(self, method: str, path: str, body: str | None, seconds: float) -> tuple[int, str]:
+    def _send(self, method: str, path: str, body: str | None, until: float) -> tuple[int, str]:
         parts = urlsplit(self._url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(str(parts.hostname), parts.port, timeout=seconds)
+        connection = kind(str(parts.hostname), parts.port, timeout=seconds_left(until))
+        connection.response_class = cast("type[HTTPResponse]", partial(BoundedResponse, until))
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()

@@ -26,6 +26,7 @@ from tasks.platform.ranks import num_ranks, rank
 from tasks.rollout.sampling.sampler import ModelTurn
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError, read_turn
 from tasks.rollout.sampling.vllm.probe import most_shared
+from tasks.rollout.sampling.vllm.versions import refuse_other_versions, server_version
 from tasks.rollout.sampling.vllm.weights import ServedWeights, together
 from tasks.rollout.settings import SamplingSettings, VllmServer
 
@@ -62,8 +63,9 @@ class VllmSampler:
         self._server = settings.vllm.model_copy(update={"url": urls[rank() % len(urls)]})
         self._client = VllmClient(self._server)
         self._weights = ServedWeights(self._client, settings.vllm, model)
-        self._longest = 0
+        self._longest, self._version = 0, ""
         together(self._look)
+        refuse_other_versions(self._server.url, self._version)
         self._is_probed = False
         self._sends = num_ranks() == 1
 
@@ -150,6 +152,7 @@ class VllmSampler:
     def _look(self) -> None:
         """Check that this rank's server is up and serves such a model."""
         self._longest = self._served_length()
+        self._version = server_version(self._client)
 
     def _served_length(self) -> int:
         """Return the number of tokens that the server accepts."""
