@@ -3,7 +3,7 @@
 Functions marked as collective must be called by all ranks, in the same order.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -38,15 +38,15 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def collected(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return whole tensors by name, on the first rank's host; on other ranks nothing. Collective.
+def collected(tensors: Mapping[str, Tensor], ranks: Collection[int] = (0,)) -> dict[str, Tensor]:
+    """Return whole tensors by name, on the host of some ranks; on others nothing. Collective.
 
     They are put together one by one, so a device holds no more than one of them whole.
     """
     found = {}
     for name, tensor in tensors.items():
         one = whole(tensor)
-        if rank() == 0:
+        if rank() in ranks:
             found[name] = one.cpu().contiguous()
     return found
 

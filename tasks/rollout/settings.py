@@ -32,7 +32,8 @@ class VllmServer(BaseModel):
     """Name under which the server offers the policy (``--served-model-name``)."""
     weights_folder: str
     """Absolute path that trainer and server share, ideally in memory. The weights of each update
-    pass through it. Several ranks write it together, so all of them must see the same folder."""
+    pass through it. Nodes share it, or each has its own under that path (``/dev/shm``), for the
+    servers on it."""
     concurrency: int = Field(default=256, ge=1)
     """Maximum number of concurrent requests."""
     timeout_seconds: float = Field(default=600.0, gt=0)

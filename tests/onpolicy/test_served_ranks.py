@@ -11,7 +11,7 @@ import torch
 from tasks.model.files import load_model
 from tasks.rollout.sampling.vllm.versions import LOCKED
 from tests.onpolicy.test_parallel import base_model, run
-from tests.support.vllm_stand_in import NAME, StandIn, serving
+from tests.support.vllm_stand_in import NAME, OF_NODE, StandIn, serving
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def sampling(urls, folder, **more):
 
 def play(folder, num_ranks, urls, **told):
     """Return the rollouts and the student of a run."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     base = base_model(folder / "base", tied=True)
     told["sampling"] = sampling(urls, folder, **told.pop("server", {}))
     run("ranks_play.py", num_ranks, folder, base, json.dumps(told))
@@ -79,6 +79,28 @@ def test_two_ranks_send_two_servers_the_adapter_alone(servers, tmp_path):
         assert NAME not in used
         held.append([*one.adapters])
     assert held[0] == held[1]
+    alone, theirs = play(tmp_path / "alone", 0, urls[:1], loop=loop)
+    for found, expected in zip(itertools.chain(*ranks), itertools.chain(*alone), strict=True):
+        assert found["ids"] == expected["ids"]
+    for name, weight in theirs.items():
+        assert float((ours[name] - weight).norm()) <= 1e-3 * float(weight.norm()), name
+
+
+@pytest.mark.parametrize("loop", [{}, {"adapter": {"rank": 2, "alpha": 4}}], ids=str)
+def test_nodes_that_share_no_memory_write_a_copy_each(servers, tmp_path, loop):
+    """As on two nodes with a ``/dev/shm`` each: a path is another folder for each rank."""
+    stand_ins, urls = servers
+    nodes = [tmp_path / "ranks" / f"node-{number}" for number in (0, 1)]
+    for one, node in zip(stand_ins, nodes, strict=True):
+        node.mkdir(parents=True)
+        one.node, one.lora_rank = node, 2
+    own = {"weights_folder": f"{OF_NODE}/weights"}
+    ranks, ours = play(tmp_path / "ranks", 2, urls, loop=loop, nodes=True, server=own)
+    held = [sorted(file.name for file in (node / "weights").rglob("*")) for node in nodes]
+    assert held[0] == held[1]
+    assert len(list((nodes[0] / "weights").iterdir())) == 1
+    for one in stand_ins:
+        one.node = None
     alone, theirs = play(tmp_path / "alone", 0, urls[:1], loop=loop)
     for found, expected in zip(itertools.chain(*ranks), itertools.chain(*alone), strict=True):
         assert found["ids"] == expected["ids"]

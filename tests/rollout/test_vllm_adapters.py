@@ -11,6 +11,7 @@ from tasks.rollout.sampling.vllm.adapters import ServedAdapters, refuse_other_na
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tasks.rollout.sampling.vllm.sampler import VllmSampler
 from tasks.rollout.sampling.vllm.weight_files import write_weights
+from tasks.rollout.sampling.vllm.weights_folder import WeightsFolder
 from tasks.rollout.settings import SamplingEngine, SamplingSettings, VllmServer
 from tests.support.refused import raised, refused
 from tests.support.tiny_models import tiny_model, tokenizer
@@ -187,21 +188,21 @@ def test_a_server_that_does_not_answer_leaves_open_whether_it_takes_adapters(set
 
 def test_the_files_are_an_adapter_of_peft_and_their_digest_names_rank_and_scale(tmp_path):
     model = student()
-    folder, digest = write_adapter(model, tmp_path)
+    folder, digest = write_adapter(model, WeightsFolder(tmp_path))
     read = LoraAdapter(folder)
     assert (read.settings.rank, read.settings.alpha) == (RANK, 4)
     read.check_fits(tiny_model())
     assert len(read.modules) == 14  # seven projections of two layers
     config = json.loads((folder / "adapter_config.json").read_text())
     assert sorted(config["target_modules"]) == sorted(read.modules)
-    assert write_adapter(model, tmp_path)[1] == digest
+    assert write_adapter(model, WeightsFolder(tmp_path))[1] == digest
     model.peft_config["default"].lora_alpha = 8
-    assert write_adapter(model, tmp_path)[1] != digest
+    assert write_adapter(model, WeightsFolder(tmp_path))[1] != digest
 
 
 def test_modules_that_files_name_otherwise_are_refused(tmp_path):
     model = student()
-    base, _ = write_weights(model, tmp_path, merged=False)
+    base, _ = write_weights(model, WeightsFolder(tmp_path), merged=False)
     refuse_other_names(model, base)
     model.model.layers[0].mlp.other_proj = model.model.layers[0].mlp.up_proj
     del model.model.layers[0].mlp.up_proj

@@ -1,25 +1,17 @@
 """The vLLM engine against a stand-in server; tests/engines has vLLM itself."""
 
-import io
-import re
 import socket
-import threading
-import time
-from contextlib import contextmanager, suppress
 
 import pytest
 import torch
 
 from tasks.model.chat import ChatTokens
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.platform.progress import Reporter
 from tasks.rollout.sampling.engine import make_sampler
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.sampling.vllm.client import VllmError
 from tasks.rollout.sampling.vllm.sampler import VllmSampler
-from tasks.rollout.sampling.vllm.versions import LOCKED
 from tasks.rollout.settings import SamplingEngine, SamplingSettings, VllmServer
-from tests.support.project_files import ROOT
 from tests.support.refused import raised, refused
 from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 from tests.support.vllm_stand_in import NAME, StandIn, serving
@@ -305,66 +297,3 @@ def test_the_settings_choose_the_engine(settings):
     chat = ChatTokens(policy.tokenizer)
     assert isinstance(make_sampler(policy, chat, settings()), VllmSampler)
     assert isinstance(make_sampler(policy, chat, SamplingSettings()), TransformersSampler)
-
-
-@pytest.mark.parametrize(
-    ("version", "warned"),
-    [(LOCKED, ""), (f"{LOCKED}+cpu", ""), ("0.31.0", "0.31.0"), ("0.33.0+cpu", "0.33.0")],
-)
-def test_a_server_of_an_untested_version_is_warned_of(
-    settings, stand_in, monkeypatch, version, warned
-):
-    stream = io.StringIO()
-    monkeypatch.setattr("tasks.platform.progress._reporter", Reporter(None, stream))
-    stand_in.vllm_version = version
-    VllmSampler(tiny_model(), END, settings())
-    assert ("warning" in stream.getvalue()) is bool(warned)
-    assert warned in stream.getvalue()
-
-
-@pytest.mark.parametrize("version", [None, "", 32])
-def test_a_server_without_a_version_is_refused(settings, stand_in, version):
-    stand_in.vllm_version = version
-    with raised(VllmError, "no-version"):
-        VllmSampler(tiny_model(), END, settings())
-
-
-def test_the_tested_version_is_that_of_the_images_and_of_the_engine_tests():
-    for file in ("images/rollout/requirements.in", "tests/engines/vllm.in"):
-        pins = re.findall(r"^vllm(?:-cpu)?==(\S+)$", (ROOT / file).read_text(), re.MULTILINE)
-        assert pins == [LOCKED]
-
-
-@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
-def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(settings, head):
-    """The head drips, or the body after a head that is there at once."""
-    begun = time.monotonic()
-    with (
-        dripping(head) as url,
-        raised(VllmError, "no-answer", "0.5 s"),
-    ):
-        VllmSampler(tiny_model(), END, settings(url=url, timeout_seconds=0.5))
-    assert 0.5 <= time.monotonic() - begun < 2.5
-
-
-@contextmanager
-def dripping(head):
-    """Yield the address of a server that sends ``head``, and then 200 bytes in ten seconds."""
-    over = threading.Event()
-
-    def serve(listener):
-        with listener.accept()[0] as connection, suppress(OSError):
-            connection.sendall(head)
-            for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"s" * 176:
-                connection.sendall(bytes([byte]))
-                if over.wait(0.05):
-                    break
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            over.set()
-            thread.join()

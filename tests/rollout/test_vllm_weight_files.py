@@ -9,17 +9,19 @@ from safetensors.torch import load_file
 from tasks.model.files import load_model
 from tasks.model.lora import add_adapter, merged_weights
 from tasks.model.settings import AdapterSettings
-from tasks.rollout.sampling.vllm import weight_files
+from tasks.rollout.sampling.vllm import weight_files, weights_folder
 from tasks.rollout.sampling.vllm.client import VllmError
 from tasks.rollout.sampling.vllm.probe import most_shared
 from tasks.rollout.sampling.vllm.sampler import VllmSampler
 from tasks.rollout.sampling.vllm.weight_files import write_weights
 from tasks.rollout.sampling.vllm.weights import together
+from tasks.rollout.sampling.vllm.weights_folder import WeightsFolder
 from tasks.rollout.settings import SamplingEngine, SamplingSettings, VllmServer
 from tests.support import zoo
 from tests.support.pool_teachers import saved
 from tests.support.refused import raised, refused
-from tests.support.tiny_models import tiny_model
+from tests.support.tiny_models import tiny_model, tokenizer
+from tests.support.vllm_stand_in import NAME, StandIn, serving
 
 _WHOLE = "model.safetensors"
 
@@ -27,7 +29,7 @@ _WHOLE = "model.safetensors"
 @pytest.mark.parametrize("family", ["qwen3-tied", "qwen3-moe", "glm4-moe", "gpt2"])
 def test_parts_are_files_of_a_checkpoint(tmp_path, family):
     model = load_model(saved(zoo.tiny(family), tmp_path / "saved"))
-    weight_files._write_parts(model, tmp_path / "parts", merged=True)
+    weight_files._write_parts(model, tmp_path / "parts", WeightsFolder(tmp_path), merged=True)
     names = [
         name for file in (tmp_path / "parts").glob("*.safetensors") for name in load_file(file)
     ]
@@ -47,11 +49,13 @@ def test_an_adapter_is_merged_into_the_parts_or_left_out(tmp_path, merged):
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.fill_(0.3)
-    weight_files._write_parts(model, tmp_path / "parts", merged=merged)
+    weight_files._write_parts(model, tmp_path / "parts", WeightsFolder(tmp_path), merged=merged)
     found = {}
     for file in (tmp_path / "parts").glob("*.safetensors"):
         found |= load_file(file)
-    alone = load_file(write_weights(model, tmp_path / "alone", merged=merged)[0] / _WHOLE)
+    alone = load_file(
+        write_weights(model, WeightsFolder(tmp_path / "alone"), merged=merged)[0] / _WHOLE
+    )
     expected = merged_weights(model) if merged else tiny_model().state_dict()
     assert alone.keys() == expected.keys()
     assert all(torch.equal(alone[name], tensor) for name, tensor in expected.items())
@@ -61,23 +65,98 @@ def test_an_adapter_is_merged_into_the_parts_or_left_out(tmp_path, merged):
 
 
 def test_equal_weights_have_one_name_and_others_another(tmp_path):
-    first, digest = write_weights(tiny_model(0), tmp_path / "a")
-    again, same = write_weights(tiny_model(0), tmp_path / "b")
+    first, digest = write_weights(tiny_model(0), WeightsFolder(tmp_path / "a"))
+    again, same = write_weights(tiny_model(0), WeightsFolder(tmp_path / "b"))
     assert first.name == again.name
     assert digest == same == f"sha256:{first.name}"
-    assert write_weights(tiny_model(1), tmp_path / "b")[1] != digest
+    assert write_weights(tiny_model(1), WeightsFolder(tmp_path / "b"))[1] != digest
+
+
+def with_free_space(monkeypatch, number):
+    """Let every disk have so many free bytes."""
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=number))
+
+
+def size_of(model):
+    """Return the bytes of a tied model's parameters, and of its head, which is written too."""
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    return sum(p.nbytes for p in model.parameters()) + model.lm_head.weight.nbytes
 
 
 def test_a_folder_without_room_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    model = tiny_model()
-    needed = sum(parameter.nbytes for parameter in model.parameters())
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
+    model, folder = tiny_model(), WeightsFolder(tmp_path / "weights")
+    needed = size_of(model)
+    with_free_space(monkeypatch, needed - 1)
     with refused("too-little-room", "weights_folder"):
-        write_weights(model, tmp_path / "weights")
-    assert not list((tmp_path / "weights").iterdir())
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))
-    assert write_weights(model, tmp_path / "weights")[0].is_dir()
+        write_weights(model, folder)
+    assert not list(folder.path.iterdir())
+    with_free_space(monkeypatch, needed)
+    written, _ = write_weights(model, folder)
+    held = sum(t.nbytes for t in load_file(written / _WHOLE).values())
+    assert held == needed
+
+
+def sampler_of(model, url, folder):
+    served = server(url=url, served_model=NAME, weights_folder=str(folder))
+    told = SamplingSettings(max_new_tokens=4, engine=SamplingEngine.VLLM, vllm=served)
+    return VllmSampler(model, tokenizer().eos_token_id, told)
+
+
+def test_room_for_the_second_update_is_needed_at_the_first(tmp_path, monkeypatch):
+    """With room for one copy, the second update would end a run that has trained a step."""
+    model, stand_in = tiny_model(), StandIn()
+    with serving(stand_in) as url:
+        with_free_space(monkeypatch, 2 * size_of(model) - 1)
+        with refused("too-little-room", "two copies"):
+            sampler_of(model, url, tmp_path / "weights").sample([[5, 6]], torch.rand(1, 4))
+        assert not stand_in.bodies("/v1/completions")
+        with_free_space(monkeypatch, 2 * size_of(model))
+        sampler_of(model, url, tmp_path / "weights").sample([[5, 6]], torch.rand(1, 4))
+
+
+def test_where_adapters_go_alone_there_is_room_for_the_base_and_two_of_them(tmp_path, monkeypatch):
+    model, stand_in = tiny_model(), StandIn(lora_rank=2)
+    base = size_of(model)
+    add_adapter(model, AdapterSettings(rank=2, alpha=4.0))
+    adapter = sum(p.nbytes for name, p in model.named_parameters() if "lora_" in name)
+    with serving(stand_in) as url:
+        with_free_space(monkeypatch, base + 2 * adapter - 1)
+        with refused("too-little-room", "adapter"):
+            sampler_of(model, url, tmp_path / "weights").sample([[5, 6]], torch.rand(1, 4))
+        assert not stand_in.bodies("/v1/completions")
+        with_free_space(monkeypatch, base + 2 * adapter)
+        sampler_of(model, url, tmp_path / "weights").sample([[5, 6]], torch.rand(1, 4))
+
+
+def test_what_a_run_before_left_is_removed_and_other_files_are_not(tmp_path):
+    folder = tmp_path / "weights"
+    for name in ("a" * 64, f"adapter-{'b' * 64}", "partial", "partial-adapter", "mine"):
+        (folder / name).mkdir(parents=True)
+    (folder / "notes.txt").touch()
+    WeightsFolder(folder).keep_only(None)
+    assert {each.name for each in folder.iterdir()} == {"mine", "notes.txt"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "groups"),
+    [
+        ([[0]], [[0]]),
+        ([[0, 1, 2], [0, 1, 2], [0, 1, 2]], [[0, 1, 2]]),
+        ([[0, 1], [0, 1], [2, 3], [2, 3]], [[0, 1], [2, 3]]),
+        ([[0, 2], [1], [0, 2]], [[0, 2], [1]]),
+    ],
+)
+def test_ranks_that_see_each_others_files_share_a_folder(seen, groups):
+    assert weights_folder._groups(seen) == groups
+
+
+@pytest.mark.parametrize(
+    "seen", [[[0, 1], [1]], [[0], [0, 1]], [[1], [1]], [[0, 1], [0, 1, 2], [1, 2]]]
+)
+def test_ranks_that_see_files_in_one_direction_are_refused(seen):
+    with refused("folder-not-shared"):
+        weights_folder._groups(seen)
 
 
 @pytest.mark.parametrize(

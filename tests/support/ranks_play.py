@@ -1,12 +1,13 @@
 """What each rank runs in ``test_parallel``: the whole loop, with rollouts of its own and states.
 
 ``python ranks_play.py FOLDER BASE`` plays and trains alone, under torchrun with as many ranks. A
-third argument may hold settings of sampling and loop, a number of prompts, and a step that kills
-it, as JSON.
+third argument may hold settings of sampling and loop, a number of prompts, a step that kills it,
+and whether ranks are nodes, as JSON.
 """
 
 import itertools
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -67,6 +68,8 @@ class Reward:
 
 
 def main(folder, base, told):
+    if told.get("nodes"):  # each rank is a node, whose folders no other rank sees
+        os.chdir(folder / f"node-{rank()}")
     policy = load_policy(base)
     sampling = SamplingSettings(max_new_tokens=6, **told.get("sampling", {}))
     loop = {"num_steps": 3, "learning_rate": 3e-3, "warmup_steps": 0} | told.get("loop", {})

@@ -23,6 +23,8 @@ from tasks.rollout.settings import SamplingSettings
 from tests.support.tiny_models import tiny_model
 
 NAME = "policy"
+OF_NODE = "/proc/self/cwd"
+"""A path that is a folder of its own for each process: where ranks stand for nodes."""
 
 
 class RefusalError(Exception):
@@ -49,6 +51,8 @@ class StandIn:
     """Whether weights that are sent are loaded."""
     before_temperature: bool = False
     """Whether log-probabilities are those of temperature 1, as in vLLM's mode raw_logprobs."""
+    node: Path | None = None
+    """The folder that ``/proc/self/cwd`` is for the ranks of its node; None for the same path."""
     lora_rank: int | None = None
     """Largest rank of adapters that it loads; with None it has no route for them."""
     adapts: bool = True
@@ -103,13 +107,17 @@ class StandIn:
             raise RefusalError(400, {"error": {"message": "Both must be provided."}})
         if name in self.adapters:
             raise RefusalError(400, {"error": {"message": "has already been loaded"}})
-        adapter = LoraAdapter(Path(path))
+        adapter = LoraAdapter(self._here(path))
         rank = adapter.settings.rank
         if rank > self.lora_rank:
             said = f"LoRA rank {rank} is greater than max_lora_rank {self.lora_rank}."
             raise RefusalError(500, {"error": {"message": said}})
         self.adapters[name] = adapter
         return b"Success: LoRA adapter added successfully."
+
+    def _here(self, path: str) -> Path:
+        """Return a path that a rank gave, as this server sees it."""
+        return self.node / Path(path).relative_to(OF_NODE) if self.node else Path(path)
 
     def _unadapt(self, body: dict) -> bytes:
         if self.adapters.pop(body["lora_name"], None) is None:
@@ -123,7 +131,7 @@ class StandIn:
     def _reload(self, body: dict) -> dict:
         assert body["method"] == "reload_weights"
         if self.loads:
-            folder = Path(body["kwargs"]["weights_path"])
+            folder = self._here(body["kwargs"]["weights_path"])
             for file in folder.glob("*.safetensors"):
                 self.model.load_state_dict(load_file(file), strict=False)
         return {"results": [None]}

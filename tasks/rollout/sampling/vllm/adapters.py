@@ -20,10 +20,11 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.files import read_header
 from tasks.model.lora import save_adapter
 from tasks.model.settings import AdapterSettings
-from tasks.model.shards import collected, precision_of
-from tasks.platform.ranks import agreed, exchange, rank
+from tasks.model.shards import collected
+from tasks.platform.ranks import agreed
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
-from tasks.rollout.sampling.vllm.weight_files import as_computed, refuse_full
+from tasks.rollout.sampling.vllm.weight_files import as_computed
+from tasks.rollout.sampling.vllm.weights_folder import WeightsFolder
 
 _LOAD, _UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 _HOW = (
@@ -47,23 +48,20 @@ def adapter_rank(model: PreTrainedModel) -> int:
     return _config(model).rank
 
 
-def write_adapter(model: PreTrainedModel, folder: Path) -> tuple[Path, str]:
+def write_adapter(model: PreTrainedModel, folder: WeightsFolder) -> tuple[Path, str]:
     """Write A and B in PEFT's format as a folder of its own; return it and its digest. Collective.
 
-    The first rank holds the adapter whole, in the precision that the policy computes in.
+    The folder's first rank holds the adapter whole, in the precision that the policy computes in.
 
     Raises:
         RefusedError: if the folder has too little room.
     """
-    if rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-    exchange("made")
-    own = {name: as_computed(model, tensor) for name, tensor in factors(model).items()}
-    refuse_full(own.values(), precision_of(model), folder)
-    weights = collected(own)
+    own = _as_sent(model)
+    folder.refuse_full(adapter_bytes(model), "the adapter of an update, beside the last one")
+    weights = collected(own, folder.leaders)
     name = ""
-    if rank() == 0:
-        partial = folder / "partial-adapter"
+    if folder.leads:
+        partial = folder.path / "partial-adapter"
         shutil.rmtree(partial, ignore_errors=True)
         modules = sorted({name.partition(".lora_")[0] for name in weights})
         save_adapter(weights, _config(model), partial, modules)
@@ -71,10 +69,19 @@ def write_adapter(model: PreTrainedModel, folder: Path) -> tuple[Path, str]:
         for file in sorted(partial.iterdir()):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         name = digest.hexdigest()
-        shutil.rmtree(folder / f"adapter-{name}", ignore_errors=True)
-        partial.rename(folder / f"adapter-{name}")
-    name = str(agreed(name))
-    return folder / f"adapter-{name}", name
+        shutil.rmtree(folder.path / f"adapter-{name}", ignore_errors=True)
+        partial.rename(folder.path / f"adapter-{name}")
+    name = str(agreed(name))  # all leaders wrote the same tensors, and nothing was computed
+    return folder.path / f"adapter-{name}", name
+
+
+def adapter_bytes(model: PreTrainedModel) -> int:
+    """Return the bytes of A and B as they are written."""
+    return sum(tensor.numel() * tensor.dtype.itemsize for tensor in _as_sent(model).values())
+
+
+def _as_sent(model: PreTrainedModel) -> dict[str, Tensor]:
+    return {name: as_computed(model, tensor) for name, tensor in factors(model).items()}
 
 
 def refuse_other_names(model: PreTrainedModel, base: Path) -> None:

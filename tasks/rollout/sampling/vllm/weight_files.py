@@ -1,9 +1,8 @@
 """The files that a vLLM server loads: a policy's weights, written by one process or by all ranks.
 
 Of several ranks none holds the whole model. It is written part by part: a layer, the rest of the
-body, the output head. All ranks put a part together, one of them writes it, and then it is dropped.
-The folder must be one that all ranks and servers see: in memory on one machine, on a shared file
-system across several.
+body, the output head. All ranks put a part together, one of them writes it (one on each node, where
+nodes have folders of their own: ``weights_folder``), and then it is dropped.
 """
 
 import hashlib
@@ -24,12 +23,15 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.layers import weights_by_part
 from tasks.model.lora import merged_weights
 from tasks.model.shards import holding, local, precision_of, whole
-from tasks.platform.ranks import exchange, exchange_json, num_ranks, rank
+from tasks.platform.ranks import exchange, exchange_json, num_ranks
+from tasks.rollout.sampling.vllm.weights_folder import WeightsFolder
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def write_weights(model: PreTrainedModel, folder: Path, *, merged: bool = True) -> tuple[Path, str]:
+def write_weights(
+    model: PreTrainedModel, folder: WeightsFolder, *, merged: bool = True
+) -> tuple[Path, str]:
     """Write the weights as a folder that is named by their digest; return both. Collective.
 
     Args:
@@ -38,23 +40,22 @@ def write_weights(model: PreTrainedModel, folder: Path, *, merged: bool = True) 
         merged: Whether adapters are added to the weights, or left out.
 
     Raises:
-        RefusedError: if the folder has too little room.
+        RefusedError: if the folder has too little room, or nodes have other weights.
     """
-    partial = folder / "partial"
-    if rank() == 0:
+    partial = folder.path / "partial"
+    if folder.leads:
         shutil.rmtree(partial, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
     exchange("emptied")
-    refuse_full(model.parameters(), precision_of(model), folder)
+    folder.refuse_full(written_bytes(model), "the weights of an update, beside the last ones")
     if num_ranks() == 1:
         model.save_pretrained(partial, state_dict=_with_head(model, merged=merged))
     else:
-        _write_parts(model, partial, merged=merged)
+        _write_parts(model, partial, folder, merged=merged)
     digest = hashlib.sha256()
-    for of_file in _digests(partial):
+    for of_file in _digests(partial, folder):
         digest.update(of_file)
-    named = folder / digest.hexdigest()
-    if rank() == 0:
+    named = folder.path / digest.hexdigest()
+    if folder.leads:
         shutil.rmtree(named, ignore_errors=True)
         partial.rename(named)
     exchange("named")
@@ -70,33 +71,31 @@ def fingerprint(parameters: Iterable[Tensor]) -> list[int]:
     return torch.stack(sums).tolist()
 
 
-def refuse_full(parameters: Iterable[Tensor], precision: torch.dtype | None, folder: Path) -> None:
-    """Raise RefusedError on all ranks if weights do not fit beside those that are there.
+def written_bytes(model: PreTrainedModel) -> int:
+    """Return the bytes of the files that ``write_weights`` makes.
 
-    They are written in ``precision``, or each in its own with None.
+    The output head counts also where it is the embeddings' tensor, for it is written once more.
     """
-    sizes = [(p.numel(), (precision or p.dtype).itemsize) for p in parameters]
-    needed = sum(number * size for number, size in sizes)
-    free = [int(str(each)) for each in exchange_json(shutil.disk_usage(folder).free)]
-    if needed > min(free):
-        raise RefusedError(
-            "too-little-room",
-            f"{folder} has {min(free) >> 20} MiB of free space, and the weights for the vLLM "
-            f"server take {needed >> 20} MiB there, beside the last ones: set vllm.weights_folder "
-            "to a larger folder, or give /dev/shm more memory",
-        )
+    precision = precision_of(model)
+    sizes = [
+        (t.numel(), (precision if precision and t.is_floating_point() else t.dtype).itemsize)
+        for t in _without_adapters(model.state_dict()).values()
+    ]
+    return sum(number * size for number, size in sizes)
 
 
-def _write_parts(model: PreTrainedModel, partial: Path, *, merged: bool) -> None:
+def _write_parts(
+    model: PreTrainedModel, partial: Path, folder: WeightsFolder, *, merged: bool
+) -> None:
     """Write each part's weights to a file of its own, by one rank after the other. Collective."""
-    if rank() == 0:
+    if folder.leads:
         partial.mkdir()
         model.config.save_pretrained(partial)
     exchange("made")
     state = model.state_dict()
     for number, names in enumerate(weights_by_part(model).values()):
         weights = _put_together(model, {name: state[name] for name in names}, merged=merged)
-        if number % num_ranks() == rank():
+        if folder.is_dealt(number):
             named = revert_weight_conversion(model, weights)
             contiguous = {name: tensor.cpu().contiguous() for name, tensor in named.items()}
             save_file(contiguous, partial / f"part-{number:05d}.safetensors", {"format": "pt"})
@@ -161,15 +160,21 @@ def _with_head(model: PreTrainedModel, *, merged: bool) -> dict[str, Tensor]:
     return {name: tensor.clone() if name in tied else tensor for name, tensor in state.items()}
 
 
-def _digests(partial: Path) -> list[bytes]:
+def _digests(partial: Path, folder: WeightsFolder) -> list[bytes]:
     """Return the digests of all files in order; each rank computes some of them. Collective."""
-    files = sorted(partial.glob("*.safetensors"))
     own = {}
-    for file in files[rank() :: num_ranks()]:
-        with file.open("rb") as stream:
-            own[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    for number, file in enumerate(sorted(partial.glob("*.safetensors"))):
+        if folder.is_dealt(number):
+            with file.open("rb") as stream:
+                own[file.name] = hashlib.file_digest(stream, "sha256").hexdigest()
     found: dict[str, str] = {}
     for of_rank in exchange_json(dict(own)):
         assert isinstance(of_rank, dict)
-        found |= {name: str(text) for name, text in of_rank.items()}
+        for name, text in of_rank.items():
+            if found.setdefault(name, str(text)) != text:
+                raise RefusedError(
+                    "copies-differ",
+                    f"two nodes wrote other weights to {name}, so their servers would sample from "
+                    "other policies: use one kind of GPU, and one software, on all nodes",
+                )
     return [bytes.fromhex(found[name]) for name in sorted(found)]

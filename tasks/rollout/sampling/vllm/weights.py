@@ -15,7 +15,6 @@ server each: they send it the weights. What fails on one rank is raised on all o
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,9 +22,10 @@ from pydantic import JsonValue
 from transformers import PreTrainedModel
 
 from tasks.platform.progress import report
-from tasks.platform.ranks import exchange, exchange_json, rank, sum_over_ranks
+from tasks.platform.ranks import exchange_json, rank, sum_over_ranks
 from tasks.rollout.sampling.vllm.adapters import (
     ServedAdapters,
+    adapter_bytes,
     adapter_rank,
     factors,
     frozen,
@@ -33,7 +33,12 @@ from tasks.rollout.sampling.vllm.adapters import (
     write_adapter,
 )
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
-from tasks.rollout.sampling.vllm.weight_files import fingerprint, write_weights
+from tasks.rollout.sampling.vllm.weight_files import (
+    fingerprint,
+    write_weights,
+    written_bytes,
+)
+from tasks.rollout.sampling.vllm.weights_folder import WeightsFolder
 from tasks.rollout.settings import VllmServer
 
 _WAYS = {
@@ -54,7 +59,7 @@ class ServedWeights:
         """
         self._client, self._server, self._model = client, server, model
         self._leads = rank() < len(server.urls)
-        self._folder = Path(server.weights_folder)
+        self._folder: WeightsFolder | None = None
         self._fingerprint: list[int] = []
         self._digest = ""
         self._adapters = ServedAdapters(client, server.served_model)
@@ -70,23 +75,33 @@ class ServedWeights:
         Collective if several ranks train the policy.
 
         Raises:
-            RefusedError: if the weights have too little room on their way, or the server could not
-                find the adapted modules.
+            RefusedError: if the weights have too little room on their way, this time or at the next
+                update, or the server could not find the adapted modules.
             VllmError: if a server does not take them, or holds others than were sent.
         """
         now = fingerprint(self._model.parameters())
         if not any(exchange_json(now != self._fingerprint)):
             together(self.refuse_others)
             return False
-        sent = self._send_adapter() if self._sends_adapter() else self._send_whole()
+        folder = self._folder = self._folder or self._opened()
+        send = self._send_adapter if self._sends_adapter() else self._send_whole
+        sent = send(folder)
         self._fingerprint = now
         together(self.refuse_others)
-        if rank() == 0:
-            for other in self._folder.iterdir():
-                if other != sent:
-                    shutil.rmtree(other)
-        exchange("sent")
+        folder.keep_only(sent)
         return True
+
+    def _opened(self) -> WeightsFolder:
+        """Open the folder, empty it, and check that it has room for every update. Collective."""
+        folder = WeightsFolder(Path(self._server.weights_folder))
+        folder.keep_only(None)  # what a run before left there
+        whole = written_bytes(self._model)
+        if self._sends_adapter():
+            needed = whole + 2 * adapter_bytes(self._model)
+            folder.refuse_full(needed, "the weights, and the last and the next adapter")
+        else:
+            folder.refuse_full(2 * whole, "two copies of the weights, the last and the next")
+        return folder
 
     def refuse_others(self) -> None:
         """Ask the server which weights it holds.
@@ -103,19 +118,19 @@ class ServedWeights:
                 "run again from its last state",
             )
 
-    def _send_whole(self) -> Path:
+    def _send_whole(self, folder: WeightsFolder) -> Path:
         """Send all weights, with adapters merged; return their folder. Collective."""
-        sent, digest = write_weights(self._model, self._folder)
+        sent, digest = write_weights(self._model, folder)
         self._put(digest, lambda: self._load(sent))
         self.served_model = self._server.served_model
         return sent
 
-    def _send_adapter(self) -> Path:
+    def _send_adapter(self, folder: WeightsFolder) -> Path:
         """Send the adapter, after the weights below it where they are needed; return its folder.
 
         Collective.
         """
-        sent, digest = write_adapter(self._model, self._folder)
+        sent, digest = write_adapter(self._model, folder)
         lora_rank = adapter_rank(self._model)
 
         def adapt() -> None:
@@ -126,9 +141,9 @@ class ServedWeights:
         if self._needs_base(base):
             # An adapter that does not fit is refused before the base is written.
             together(lambda: adapt() if self._leads else None)
-            folder, base_digest = write_weights(self._model, self._folder, merged=False)
-            refuse_other_names(self._model, folder)
-            loads.insert(0, lambda: self._load(folder))
+            below, base_digest = write_weights(self._model, folder, merged=False)
+            refuse_other_names(self._model, below)
+            loads.insert(0, lambda: self._load(below))
         version = hashlib.sha256(f"{base_digest} {digest}".encode()).hexdigest()
         self._put(f"sha256:{version}", *loads)
         self._base, self._base_digest = base, base_digest
