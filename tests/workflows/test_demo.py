@@ -74,9 +74,12 @@ def test_the_users_number_of_threads_holds_for_a_stage_alone(stages, monkeypatch
     assert stages._threads() == threads
 
 
-def test_only_several_threads_spin():
+def test_only_several_threads_spin(monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     assert demo.variables_of(1) == {"PROVOST_THREADS": "1"}
     assert demo.variables_of(2) == {"PROVOST_THREADS": "2", "GOMP_SPINCOUNT": "300000"}
+    monkeypatch.setenv("GOMP_SPINCOUNT", "0")
+    assert demo.variables_of(2) == {"PROVOST_THREADS": "2", "GOMP_SPINCOUNT": "0"}
 
 
 def test_side_by_side_each_stage_takes_one_thread(stages, tmp_path, monkeypatch):

@@ -74,9 +74,10 @@ def variables_of(threads: int) -> dict[str, str]:
 
     Several threads run where cores are free, so there they may spin, as libgomp does by default.
     There two threads are 1.7 times as fast as one, and without spinning 1.2 times
-    (``benchmarks/results/threads.json``).
+    (``benchmarks/results/threads.json``). Where the user sets GOMP_SPINCOUNT, that holds.
     """
-    spinning = {"GOMP_SPINCOUNT": _SPINS} if threads > 1 else {}
+    spins = os.environ.get("GOMP_SPINCOUNT", _SPINS)
+    spinning = {"GOMP_SPINCOUNT": spins} if threads > 1 else {}
     return {"PROVOST_THREADS": str(threads), **spinning}
 
 
