@@ -84,7 +84,7 @@ class Change:
 
     cost: int = 0
     words: str = ""
-    """The change as the launch form or the command line takes it."""
+    """The change as the launch form, the command line or a flavor's file takes it."""
     num_ranks: int = 0
     """Number of ranks; 0 for those of before."""
     limits: MemoryLimits | None = None
@@ -203,9 +203,15 @@ def _ranks(work: RankWork) -> list[Change]:
     """Return more ranks, each time twice as many."""
     more, ranks = [_AS_IT_IS], 2 * work.num_ranks
     while work.on_gpu and ranks <= MOST_RANKS:
-        more.append(Change(2 * len(more), f"--ranks {ranks}", num_ranks=ranks))
+        more.append(Change(2 * len(more), _as_flavor(ranks, work), num_ranks=ranks))
         ranks *= 2
     return more
+
+
+def _as_flavor(ranks: int, work: RankWork) -> str:
+    """Say how a launch gets so many ranks: by its flavor, which gives a round GPUs and nodes."""
+    gpus = min(work.ranks_per_node, ranks)
+    return f"{ranks} ranks (a flavor with gpus = {gpus}, nodes = {-(-ranks // gpus)} in mopd_round)"
 
 
 def _placements(work: RankWork) -> list[Change]:

@@ -78,12 +78,27 @@ def test_larger_gpus_are_another_layout():
         ("ledger_displacements", {"ledger": {"displacements": False}}),
         ("student_precision", {}),
         ("activation_checkpointing", {"loop": {"activation_checkpointing": True}}),
-        ("--ranks", {"on_gpu": False}),
+        ("ranks", {"on_gpu": False}),
         ("placement=sharded", {"load": {"teachers_sharded": True}}),
     ],
 )
 def test_what_is_so_already_is_not_advised(word, given):
     assert not any(word in each.words for each in layouts(fit(1, **given), None))
+
+
+@pytest.mark.parametrize(
+    ("per_node", "words"),
+    [
+        (1, "2 ranks (a flavor with gpus = 1, nodes = 2"),
+        (8, "16 ranks (a flavor with gpus = 8, nodes = 2"),
+    ],
+)
+def test_more_ranks_are_advised_as_a_launch_gets_them(per_node, words):
+    """A launch has no option for ranks: its flavor says how many there are."""
+    asked = fit(1, num_ranks=per_node, ranks_per_node=per_node)
+    found = [each for each in layouts(asked, None) if each.fit.work.num_ranks == 2 * per_node]
+    assert any(words in each.words for each in found)
+    assert not any("--ranks" in each.words for each in layouts(asked, None))
 
 
 def test_fp32_may_become_bf16():

@@ -97,3 +97,13 @@ def test_a_grace_period_that_could_hurt_a_writer_is_refused():
     assert result.exit_code == 1
     assert "use at least 7200 s" in result.output
     assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("what", ["foundation", "consolidation"])
+def test_a_workflow_under_a_launcher_is_refused(home, monkeypatch, what):
+    """Each of its processes would run every step; only a round and a climb join as ranks."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = CliRunner().invoke(main, ["run", what])
+    assert result.exit_code == 1
+    assert "torchrun" in result.output
+    assert not (home / "store").exists()

@@ -4,6 +4,7 @@ A consolidation may stop at its plan and cost (``--dry-run``). Its launch may co
 (``--config``), and be written to one (``--save-config``).
 """
 
+import os
 import time
 import tomllib
 from collections.abc import Mapping
@@ -45,6 +46,12 @@ from workflows.foundation import foundation as foundation_workflow
 @click.group()
 def run() -> None:
     """Run a workflow on this machine."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise click.ClickException(
+            "provost is one process, and a launcher such as torchrun has started several, each of "
+            "which would run every step: start it alone. A registered workflow gets its ranks from "
+            "its flavor (gpus, nodes)"
+        )
 
 
 run.add_command(run_recipe)
