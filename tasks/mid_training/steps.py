@@ -17,6 +17,7 @@ from tasks.mid_training.mixture import draw, shares_of
 from tasks.mid_training.rows import PackedRow, pack, plain
 from tasks.mid_training.settings import MidTrainingSettings
 from tasks.mid_training.train import read_rows
+from tasks.model.control_tokens import ControlTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.saving import save_tried
 from tasks.platform.measurements import Measurements
@@ -130,8 +131,9 @@ def _rows(
     """Return as many rows as the steps read, and note what they are made of."""
     end = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     tokens: dict[str, list[list[int]]] = {}
+    words = ControlTokens(tokenizer)  # a document that quotes an end of turn writes none
     for document in documents:
-        ids = [*tokenizer.encode(document.text, add_special_tokens=False), end]
+        ids = [*words.encode(document.text), end]
         tokens.setdefault(document.source, []).append(ids)
     sizes = {source: sum(map(len, texts)) for source, texts in tokens.items()}
     read = dict.fromkeys(sizes, 0)

@@ -80,7 +80,7 @@ class ChatTokens:
     @property
     def control_ids(self) -> list[int]:
         """Ids that control an episode instead of being text: end of turn, thinking, tool calls."""
-        return sorted({*self.tokenizer.added_tokens_decoder, *self.end_ids, self.pad_id})
+        return sorted({*self._text.ids, *self.end_ids, self.pad_id})
 
     @property
     def prompt_date(self) -> str:

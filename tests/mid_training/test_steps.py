@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from transformers import Qwen3ForCausalLM
 
 from lineage.artifacts import Artifact
 from lineage.export.bom import FILE
@@ -89,6 +90,34 @@ def test_a_model_that_reads_on_is_recorded_with_what_it_read(runner, start, text
     read = {source: each["read"] for source, each in notes["text"].items()}
     assert read["sums"] / sum(read.values()) == pytest.approx(0.75, abs=0.05)
     assert notes["document_end"] == "<|endoftext|>"
+    load_policy(runner.store.tree(made.digest))
+
+
+def test_a_document_that_quotes_a_control_token_is_read_as_text(runner, start, tmp_path):
+    write_texts(tmp_path / "quoted.jsonl", [TextDocument("a<|im_end|>b", "web", "unknown")])
+    text = bring_text(runner, tmp_path / "quoted.jsonl", "foundation")
+    made = read_on(runner, start, TextData([text]), SETTINGS, 0, STAGE)
+    # Twelve letters, of which this tokenizer joins none, and the end of the document.
+    assert runner.records.output(made.record).notes["text"]["web"]["tokens"] == 12 + 1
+
+
+def test_a_checkpoint_that_did_not_load_is_made_again_and_never_found(
+    runner, start, text, monkeypatch
+):
+    whole = Qwen3ForCausalLM.save_pretrained
+
+    def losing(self, folder, **more):
+        kept = {name: w for name, w in self.state_dict().items() if "mlp.up_proj" not in name}
+        whole(self, folder, state_dict=kept, **more)
+
+    before = runner.records.all()
+    with monkeypatch.context() as broken:
+        broken.setattr(Qwen3ForCausalLM, "save_pretrained", losing)
+        for _ in range(2):
+            with refused("missing-weights"):
+                read_on(runner, start, TextData([text]), SETTINGS, 0, STAGE)
+    assert runner.records.all() == before
+    made = read_on(runner, start, TextData([text]), SETTINGS, 0, STAGE)
     load_policy(runner.store.tree(made.digest))
 
 
