@@ -86,9 +86,13 @@ class Release(Frozen):
     precursor: Artifact
     """The supervised checkpoint that its RL started from; an imported teacher's fork point."""
     tokenizer: Digest
-    """Digest over the id -> bytes map and the special ids."""
+    """Digest over the id -> bytes map and the special ids. Another pad token changes it, but not
+    what the tokenizer is: a comparison reads both tokenizers."""
     template: Digest
     """Digest over the chat template's text."""
+    training_template: str = Field(default="", exclude_if=lambda name: not name)
+    """Name of the template of ours that the teacher reads in place of its family's own, such as
+    "qwen3"; "" for none."""
     thinking_mode: str
     """How the template is called: "off", "on", or the model family's own word."""
     sampling: Sampling

@@ -1,4 +1,4 @@
-"""Findings on what a release declares of its use: its sampling, and its system prompt."""
+"""Findings on how teachers are used: sampling, system prompt, and a chat template of ours."""
 
 from collections.abc import Iterator
 
@@ -57,6 +57,18 @@ def hidden_prompt(subject: str, system_prompt: str) -> Finding:
         f"{subject} reads a system prompt of {len(system_prompt)} characters before each prompt, "
         f"which the student does not see: {shortened(system_prompt)!r}",
         "no action",
+    )
+
+
+def replaced_template(subject: str, family: str) -> Finding:
+    """Return the finding that student and teachers read a chat template of ours."""
+    return Finding(
+        "training-template",
+        "note",
+        subject,
+        f"{subject} and its teachers read Provost's training template for {family}, because the "
+        "family's own template cannot play several turns",
+        "serve the student with the template in its folder",
     )
 
 

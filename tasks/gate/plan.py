@@ -19,9 +19,13 @@ from tasks.contracts.handover import Level, Plan, PlannedTeacher
 from tasks.contracts.planned import start_of
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.decision import MisfitError, decide
-from tasks.gate.declared import hidden_prompt, sampled_otherwise
+from tasks.gate.declared import hidden_prompt, replaced_template, sampled_otherwise
 from tasks.gate.teacher_spec import Assignment, TeacherSpec, assign, parse_teacher_spec
-from tasks.model.identity import stored_differences, stored_identity
+from tasks.model.identity import (
+    stored_differences,
+    stored_identity,
+    stored_template_of_ours,
+)
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -89,6 +93,8 @@ def propose(
         for candidate, spec in zip(collected, specs, strict=True)
         if candidate.release.system_prompt and not spec.is_self
     ]
+    if family := stored_template_of_ours(runner.store, start.digest):
+        findings.append(replaced_template(student, family))
     for candidate in collected:
         findings += carried(runner.store, candidate.reference, candidate.release.environment)
     for entry in entries:

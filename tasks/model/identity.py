@@ -13,6 +13,7 @@ from lineage.digest import digest_bytes, digest_json
 from lineage.errors import LineageError
 from lineage.store.store import Store, read_tree
 from tasks.model.files import load_tokenizer
+from tasks.model.training_templates import template_of_ours
 
 _LARGEST = 64 << 20
 """Maximum bytes of a tokenizer's file."""
@@ -21,7 +22,10 @@ _LARGEST = 64 << 20
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the digest of the tokenization rules, the id -> token map and the special ids.
 
-    Two tokenizers of one vocabulary size can disagree on every id, so the size proves nothing.
+    Two tokenizers of one vocabulary size can disagree on every id, so the size proves nothing. The
+    pad token is among the special ids, though nothing depends on it: releases hold this digest, and
+    stay readable. So equal digests prove equal tokenizers, and for others ``tokenizer_differences``
+    decides.
     """
     vocabulary = tokenizer.get_vocab()
     return digest_json(
@@ -111,6 +115,12 @@ def stored_differences(store: Store, one: str, two: str) -> tuple[str, ...]:
     """Return ``tokenizer_differences`` of two checkpoints in a store that can be read."""
     with _without_weights(store, one) as first, _without_weights(store, two) as second:
         return tuple(tokenizer_differences(load_tokenizer(first), load_tokenizer(second)))
+
+
+def stored_template_of_ours(store: Store, checkpoint: str) -> str:
+    """Return ``template_of_ours`` for a checkpoint in a store."""
+    with _without_weights(store, checkpoint) as folder:
+        return template_of_ours(load_tokenizer(folder))
 
 
 @contextmanager

@@ -47,6 +47,7 @@ GEMMA = """\
 {%- if add_generation_prompt -%}{{ '<start_of_turn>model\\n' }}{%- endif -%}
 """
 OURS = {"qwen3": QWEN3, "gemma": GEMMA}
+_OPENING = "{%- if tools %}"
 
 _SYSTEM = {"role": "system", "content": "Be brief."}
 _USER = {"role": "user", "content": "  Add 12 and 34.\n"}
@@ -72,11 +73,24 @@ def replace_template(tokenizer: PreTrainedTokenizerBase) -> str:
     own = str(tokenizer.get_chat_template())
     for name, ours in OURS.items():
         tried = copy.deepcopy(tokenizer)
-        tried.chat_template = f"{{%- if tools %}}{own}{{%- else %}}{ours}{{%- endif %}}"
+        tried.chat_template = f"{_OPENING}{own}{_behind_own(ours)}"
         if _is_the_same(tokenizer, tried) and _plays(tried):
             tokenizer.chat_template = tried.chat_template
             return name
     return ""
+
+
+def template_of_ours(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the name of the template of ours that a tokenizer has; "" if it has another one."""
+    text = str(tokenizer.chat_template or "")
+    for name, ours in OURS.items():
+        if text.startswith(_OPENING) and text.endswith(_behind_own(ours)):
+            return name
+    return ""
+
+
+def _behind_own(ours: str) -> str:
+    return f"{{%- else %}}{ours}{{%- endif %}}"
 
 
 def _plays(tokenizer: PreTrainedTokenizerBase) -> bool:

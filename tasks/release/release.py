@@ -31,6 +31,7 @@ from tasks.contracts.handover import Domain
 from tasks.contracts.publication import CANDIDATE, RELEASED, publish
 from tasks.model.files import load_tokenizer
 from tasks.model.identity import template_digest, tokenizer_digest
+from tasks.model.training_templates import template_of_ours
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -114,6 +115,7 @@ def parts_of_domain(
     return {
         "tokenizer": tokenizer_digest(tokenizer),
         "template": template_digest(tokenizer),
+        "training_template": template_of_ours(tokenizer),
         "thinking_mode": "off",
         "sampling": Sampling(
             temperature=sampling.temperature, max_new_tokens=sampling.max_new_tokens

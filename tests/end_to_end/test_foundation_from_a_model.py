@@ -24,6 +24,7 @@ from tasks.sft.steps import finetune, make_base
 from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import refusal
 from tests.support.refused import refused
+from tests.support.templates import text_of
 from tests.support.tiny_faculty import PACKAGE, climb
 from workflows.cli import main
 
@@ -215,6 +216,16 @@ def test_the_license_that_a_person_states_is_recorded(tracked_home, tiny_llama):
     made = StepRunner().records
     assert made.output(entry.record).notes["license"] == "MIT"
     assert made.read(entry.record).settings["license"] == "MIT"
+
+
+def test_the_import_prints_that_the_template_is_one_of_ours(tracked_home, tiny_llama, tmp_path):
+    for folder, template in (("own", None), ("ours", text_of("qwen3"))):
+        copied = shutil.copytree(tiny_llama, tmp_path / folder)
+        if template:
+            (copied / "chat_template.jinja").write_text(template, "utf-8")
+        result = CliRunner().invoke(main, ["checkpoint", "import", str(copied), "--as", "base"])
+        assert result.exit_code == 0, result.output
+        assert ("training template for qwen3" in result.output) == (folder == "ours")
 
 
 def test_an_import_of_a_folder_that_is_not_there_leaves_nothing(home, tmp_path):

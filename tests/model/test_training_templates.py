@@ -5,7 +5,7 @@ import pytest
 from tasks.model.bring_in import bring_in
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_tokenizer, save_policy
-from tasks.model.training_templates import OURS, replace_template
+from tasks.model.training_templates import OURS, replace_template, template_of_ours
 from tests.support.templates import names, text_of, tokenizer_of
 from tests.support.zoo import tiny
 
@@ -23,6 +23,7 @@ def test_a_template_gives_way_to_ours_only_where_it_must_and_ours_gives_its_text
     made = tokenizer_of(name)
     assert replace_template(made) == REPLACED.get(name, "")
     assert (made.chat_template == text_of(name)) == (name not in REPLACED)
+    assert template_of_ours(made) == REPLACED.get(name, "")
 
 
 @pytest.mark.parametrize("name", REPLACED)

@@ -7,6 +7,7 @@ import torch
 
 from tasks.model.files import Policy
 from tasks.mopd.objective import Distillation
+from tasks.mopd.round_models import INITIAL_STUDENT, precursor_name
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings, Divergence, TopK
 from tasks.mopd.teachers import ResidentTeachers
@@ -24,10 +25,10 @@ DOMAINS = ("math", "code")
 FORMS = pytest.mark.parametrize("divergence", list(Divergence))
 
 
-def settings_of(divergence):
+def settings_of(divergence, **more):
     """Return settings of a form, with a few of the toy's words where it looks at a few."""
     top_k = TopK(k=16) if divergence is Divergence.TOP_K else TopK()
-    return DistilSettings(divergence=divergence, top_k=top_k)
+    return DistilSettings(divergence=divergence, top_k=top_k, **more)
 
 
 class Silent:
@@ -42,10 +43,10 @@ class Silent:
         return Grade(1.0)
 
 
-def mixture(policy, seed=0):
+def mixture(policy, seed=0, sampling=SAMPLING):
     """Return both domains' prompts, played by this policy."""
     player = make_player(
-        {domain: LocalEnvironment(Silent()) for domain in DOMAINS}, policy, SAMPLING
+        {domain: LocalEnvironment(Silent()) for domain in DOMAINS}, policy, sampling
     )
     shares = [
         DomainShare(
@@ -56,28 +57,28 @@ def mixture(policy, seed=0):
     return Mixture(player, shares, rollouts_per_prompt=1, seed=seed)
 
 
-def distil(policy, teachers, divergence, *, seed=0, **loop):
+def distil(policy, teachers, divergence, *, seed=0, sampling=SAMPLING, form=None, **loop):
     """Train on both domains; return the metrics of each step."""
     told = {"num_steps": 8, "learning_rate": 1e-2, "warmup_steps": 0, "microbatch_tokens": 200}
     settings, history = LoopSettings(**told | loop), []
     objective = Distillation(
         Routing(Route(domain, domain) for domain in DOMAINS),
-        ResidentTeachers(teachers, SAMPLING.temperature),
-        settings_of(divergence),
+        ResidentTeachers(teachers, sampling.temperature),
+        settings_of(divergence, **(form or {})),
         settings,
         control_ids=[0, 1, 2],
     )
     learner = Learner(
         policy.model,
         settings,
-        SAMPLING.temperature,
+        sampling.temperature,
         tokenizer().pad_token_id,
         objective.sources,
     )
     callbacks = LoopCallbacks(
         lambda step, metrics: history.append(dict(metrics)), lambda step: None
     )
-    train(learner, objective, mixture(policy, seed), callbacks)
+    train(learner, objective, mixture(policy, seed, sampling), callbacks)
     return history
 
 
@@ -95,6 +96,24 @@ def test_a_student_that_is_its_teacher_has_no_loss_and_no_gradient(divergence):
     for domain in DOMAINS:
         assert metrics[f"kl/{domain}"] == pytest.approx(0.0, abs=1e-6)
         assert metrics[f"dropped/{domain}"] == 0.0
+
+
+@FORMS
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"reference_weight": 0.5}, {"delta_teachers": DOMAINS}],
+    ids=["plain", "reference", "delta"],
+)
+def test_at_another_temperature_too_a_student_that_is_its_teacher_has_no_loss(divergence, form):
+    others = [INITIAL_STUDENT, *map(precursor_name, DOMAINS)] if form else []
+    models = {name: tiny_model(0) for name in (*DOMAINS, *others)}
+    cold = SAMPLING.model_copy(update={"temperature": 0.7})
+    policy = tiny_policy(0)
+    (metrics,) = distil(policy, models, divergence, sampling=cold, form=form, num_steps=1)
+    assert metrics["loss"] == pytest.approx(0.0, abs=1e-6)
+    assert metrics["gradient_norm"] == pytest.approx(0.0, abs=1e-5)
+    for domain in DOMAINS:
+        assert metrics[f"kl/{domain}"] == pytest.approx(0.0, abs=1e-6)
 
 
 @FORMS

@@ -189,6 +189,16 @@ def test_logits_of_less_precision_are_read_in_fp32(exact, plain, dtype, toleranc
     torch.testing.assert_close(back.float(), expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(("spread", "floor"), [(1, 6e-6), (3, 2e-4)])
+def test_a_student_in_bf16_is_apart_from_its_own_weights_in_fp32_by_rounding(spread, floor):
+    drawn = torch.Generator().manual_seed(0)
+    hidden = torch.randn(8, 256, generator=drawn)
+    head = torch.randn(131_072, 256, generator=drawn) * spread / 16  # logits of this deviation
+    low = hidden.bfloat16() @ head.bfloat16().T
+    assert float(reverse_kl(low, hidden @ head.T).mean()) == pytest.approx(floor, rel=0.5)
+    assert float(reverse_kl(low, low).abs().max()) == 0.0
+
+
 @EXACT
 def test_a_graph_that_is_kept_gives_the_same_gradient_again(exact, plain):
     student, teacher = random_logits(13).requires_grad_(), random_logits(14)

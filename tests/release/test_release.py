@@ -1,17 +1,23 @@
 """A climb becomes a release: what the manifest says is what was measured, made and stored."""
 
+import json
+
 import pytest
 
 from lineage.artifacts import Artifact, Release, read_manifest
 from lineage.errors import LineageError, RecalledError
 from lineage.registry.registry import Registry
 from lineage.rules.evidence import BrokenRuleError
+from tasks.model.files import Policy, save_policy
 from tasks.model.identity import identity_of
+from tasks.model.training_templates import replace_template
 from tasks.platform.step_runner import StepRunner
 from tasks.release.checkpoints import register_checkpoint, resolve_checkpoint
 from tests.support.mirrors import MemoryMirror
 from tests.support.refused import raised
 from tests.support.runs import Climbed, Maker
+from tests.support.templates import text_of
+from tests.support.tiny_models import tiny_policy, with_template
 from workflows.commands.names import told_of_candidate
 
 BARELY = (0.02, 0.02, 0.01, 0.03)
@@ -36,6 +42,18 @@ def fork_point(make):
 @pytest.fixture
 def climbed(make, fork_point):
     return Climbed(make, fork_point)
+
+
+class OfTree(Maker):
+    """A maker of checkpoints that all have the files of one tree."""
+
+    def __init__(self, runner, tree):
+        super().__init__(runner)
+        self._tree = tree
+
+    def checkpoint(self, seed, kind="sft", owner="", inputs=(), **settings):
+        settings = {"of": seed} | settings
+        return self._made("checkpoint", self._tree, kind, owner, inputs, **settings)
 
 
 def manifest_of(runner, artifact, model=Release):
@@ -66,6 +84,20 @@ def test_tokenizer_and_template_are_read_from_the_teacher(runner, climbed):
     manifest = manifest_of(runner, climbed.release())
     folder = runner.store.tree(manifest.checkpoint.digest)
     assert (manifest.tokenizer, manifest.template) == identity_of(folder)
+
+
+def test_a_template_of_ours_is_named_and_older_releases_are_read_without(
+    runner, make, fork_point, tmp_path
+):
+    plain = Climbed(make, fork_point, seed=1).release()
+    assert "training_template" not in json.loads(runner.store.get_bytes(plain.digest))
+    assert manifest_of(runner, plain).training_template == ""
+    made = with_template(text_of("qwen3"))
+    replace_template(made)
+    saved = save_policy(Policy(tiny_policy(3).model, made), tmp_path / "ours")
+    tree = runner.store.put_tree(saved)
+    climbed = Climbed(OfTree(runner, tree), fork_point, seed=2)
+    assert manifest_of(runner, climbed.release()).training_template == "qwen3"
 
 
 def test_every_part_is_an_input_of_the_releases_record(runner, climbed):

@@ -3,13 +3,15 @@
 import pytest
 import torch
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
+from tasks.model.files import load_policy, save_policy
+from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.settings import SamplingSettings
 from tests.support.refused import refused
-from tests.support.tiny_models import tiny_model, tokenizer
+from tests.support.tiny_models import tiny_model, tiny_policy, tokenizer
 
 END, PAD = tokenizer().eos_token_id, tokenizer().pad_token_id
 CONTEXTS = [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14], [15], [16, 17, 18, 19], [20, 21]]
@@ -157,6 +159,25 @@ def test_a_colder_policy_is_less_surprised_by_what_it_writes():
         turns = sampler_of(model, temperature=temperature).sample(CONTEXTS, noise)
         means.append(sum(sum(turn.log_probs) for turn in turns) / sum(len(t.ids) for t in turns))
     assert means[0] > means[1] > means[2]
+
+
+def test_a_models_own_generation_config_changes_no_bit(tmp_path):
+    plain = sampler_of(tiny_model()).sample(CONTEXTS, noise_for(6))
+    policy = tiny_policy()
+    sampled = sorted({token for turn in plain for token in turn.ids} - {END})
+    policy.model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=0.01,
+        top_k=1,
+        top_p=0.33,
+        repetition_penalty=5.0,
+        suppress_tokens=sampled,  # every token that was sampled but the end
+        eos_token_id=END,
+    )
+    loaded = load_policy(save_policy(policy, tmp_path)).model
+    assert (loaded.generation_config.top_k, loaded.generation_config.temperature) == (1, 0.01)
+    write_norms_by_hand(loaded)
+    assert sampler_of(loaded).sample(CONTEXTS, noise_for(6)) == plain
 
 
 def test_a_context_that_leaves_no_room_for_the_turn_is_refused():

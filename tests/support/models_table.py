@@ -34,35 +34,47 @@ def families() -> str:
 
 
 def templates() -> str:
-    """Return the table of templates."""
+    """Return the table of templates; those that do the same share a row."""
     rows = [
-        "| template | system prompt | several turns | thinking | effort | replaced by |",
-        "|---|---|---|---|---|---|",
+        "| templates | system prompt | several turns | thinking | effort | date | replaced by |",
+        "|---|---|---|---|---|---|---|",
     ]
+    alike: dict[str, list[str]] = {}
     for name in names():
-        tokenizer = tokenizer_of(name)
-        try:
-            chat = ChatTokens(tokenizer)
-        except RefusedError as error:
-            rows.append(f"| {name} | `{error.code}` | | | | |")
-            continue
-        cells = [
-            _outcome(chat.prompt, [_SYSTEM, _USER]),
-            _outcome(chat.refuse_without_tools),
-            "yes" if _outcome(chat.prompt, [_USER], "off") == "yes" else "",
-            "yes" if _outcome(chat.prompt, [_USER], "low") == "yes" else "",
-            replace_template(tokenizer),
-        ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+        alike.setdefault(_behavior(name), []).append(name)
+    return "\n".join(
+        [*rows, *(f"| {', '.join(same)} | {cells} |" for cells, same in alike.items())]
+    )
+
+
+def _behavior(name: str) -> str:
+    """Return what a template does, as the cells of its row."""
+    tokenizer = tokenizer_of(name)
+    try:
+        chat = ChatTokens(tokenizer)
+    except RefusedError as error:
+        return f"`{error.code}` | `{error.code}` | | | |"
+    cells = [
+        _outcome(chat.prompt, [_SYSTEM, _USER]),
+        _outcome(chat.refuse_without_tools),
+        "yes" if _outcome(chat.prompt, [_USER], "off") == "yes" else "",
+        "yes" if _outcome(chat.prompt, [_USER], "low") == "yes" else "",
+        "fixed" if chat.prompt_date else "",
+        replace_template(tokenizer),
+    ]
+    return " | ".join(cells)
 
 
 def page() -> str:
-    """Return the page with present tables."""
+    """Return the page with present tables, each at its one place."""
     text = PAGE.read_text("utf-8")
     for name, table in (("families", families()), ("templates", templates())):
         pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-        text = re.sub(pattern, lambda m, new=table: m[1] + new + m[2], text, flags=re.DOTALL)
+        text, places = re.subn(
+            pattern, lambda m, new=table: m[1] + new + m[2], text, flags=re.DOTALL
+        )
+        if places != 1:
+            raise ValueError(f"{PAGE.name} has {places} places for the table of {name}, not one")
     return text
 
 

@@ -16,6 +16,7 @@ _TOLD = {
     "license": "license",
     "part": "kept",
     "saved": "saved as",
+    "template": "chat template",
     "trimmed_rows": "rows without a token, removed",
 }
 """Notes of the record that a person should read, each with its words."""
