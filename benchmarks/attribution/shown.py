@@ -177,9 +177,9 @@ def _others(name: str) -> str:
     return f"{figures()['stand_ins'][name]['others']['mean']:.2f}"
 
 
-def _holders_right() -> str:
+def _holders(verdict: str) -> str:
     part = figures()["two_holders"]
-    return f"{part['verdict']['who was heard']} of {part['plants']}"
+    return f"{part['verdict'][verdict]} of {part['plants']}"
 
 
 ATTRIBUTION: dict[str, Callable[[], str]] = {
@@ -199,7 +199,8 @@ ATTRIBUTION_FIGURES: dict[str, Callable[[], str]] = {
     "names_right": lambda: _right(PLANTED, taken_up=False),
     "names_untaught": lambda: _right([UNTAUGHT], taken_up=True),
     "names_style": lambda: _right(["style"], taken_up=False),
-    "names_two_holders": _holders_right,
+    "names_two_holders": lambda: _holders("who was heard"),
+    "names_both_holders": lambda: _holders("both"),
     "others_rehearsal": lambda: _others(REHEARSAL),
     "others_retrain": lambda: _others(OTHER_SEED),
 }
