@@ -1,7 +1,6 @@
 """What a figure needs beside it to be believed: command, commit, machine, versions, load, time."""
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.checkout import RESULTS, ROOT, git, is_clean
-from benchmarks.common.results import as_text, write_whole
+from benchmarks.common.results import as_text, load, write_whole
 
 PICTURES = ROOT / "docs" / "pictures"
 
@@ -60,7 +59,7 @@ def write_result(name: str, device: str, figures: object) -> None:
 
 def read(name: str) -> dict[str, Any]:
     """Return the figures of an earlier measurement."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["figures"]
+    found: dict[str, Any] = load(RESULTS / f"{name}.json", {})["figures"]
     return found
 
 

@@ -1,7 +1,7 @@
 """Tables of the project's own estimates, which rest on no measurement of these sizes."""
 
 from benchmarks.common.checkout import RESULTS
-from benchmarks.common.markdown import NOT_RUN, origin, result, table
+from benchmarks.common.markdown import NOT_RUN, result, table
 from benchmarks.common.results import load
 from tasks.estimate.layouts import Change
 from tasks.estimate.question import fits_of
@@ -77,7 +77,7 @@ def ledger_options() -> str:
             )
             for name, row in found["figures"]["options"].items()
         ),
-    ) + origin("ledger_options")
+    )
 
 
 def estimate_measured() -> str:
@@ -89,7 +89,7 @@ def estimate_measured() -> str:
         measured, estimated = max(row["bytes"].values()), max(memory.estimated(row).values())
         rows.append((case, *_beside(measured, estimated, _MIB)))
     heads = ("case", "measured peak, MiB", "estimate, MiB", "estimate over measured")
-    return table(heads, rows) + origin("step_memory")
+    return table(heads, rows)
 
 
 def estimate_counted() -> str:
@@ -107,7 +107,7 @@ def estimate_counted() -> str:
         worst = max(counted, key=lambda phase: abs(estimated[phase] / counted[phase] - 1))
         rows.append((paper.num_ranks, worst, *_beside(counted[worst], estimated[worst], _GIB)))
     heads = ("ranks", "phase", "counted, GiB", "estimate, GiB", "estimate over counted")
-    return table(heads, rows) + origin("step_on_paper")
+    return table(heads, rows)
 
 
 def _beside(found: float, estimated: float, unit: int) -> tuple[str, str, str]:

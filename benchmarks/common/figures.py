@@ -7,7 +7,8 @@ A page holds a table between two marks::
     <!-- end of figures -->
 
 A table is made from committed result files alone, so a page cannot drift from them: a test makes
-each again and compares. A single figure stands between marks inside a line::
+each again and compares. Below a table stand the files that were read, with their commits. A single
+figure stands between marks inside a line::
 
     The demo takes <!-- figure: waits_demo -->499.3 s<!-- end -->.
 """
@@ -28,8 +29,8 @@ from benchmarks.common.estimates import (
     memory,
 )
 from benchmarks.common.layout_estimates import LAYOUT_FIGURES
-from benchmarks.common.markdown import result, table
-from benchmarks.common.results import load
+from benchmarks.common.markdown import origin, result, table
+from benchmarks.common.results import load, noted_reads
 from benchmarks.gate.costs import gate_baseline, gate_costs
 from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table, calibrated_today
 from benchmarks.gate.fresh.limits import limits_table
@@ -247,13 +248,20 @@ def pages() -> Iterator[Path]:
     yield from sorted((ROOT / "docs").rglob("*.md"))
 
 
+def block(name: str) -> str:
+    """Return a table with the result files that it was made from, and their commits."""
+    with noted_reads() as read:
+        made = TABLES[name]()
+    return made + origin(read)
+
+
 def written(text: str) -> str:
     """Return a page with each of its tables and figures made anew.
 
     Raises:
         KeyError: for a table that is not in ``TABLES``, or a figure that is not in ``FIGURES``.
     """
-    text = _BLOCK.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+    text = _BLOCK.sub(lambda found: found[1] + block(found["name"]) + found[3], text)
     return _INLINE.sub(lambda found: found[1] + FIGURES[found["name"]]() + found[3], text)
 
 

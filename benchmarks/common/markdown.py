@@ -1,10 +1,11 @@
 """Result files as Markdown tables."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from benchmarks.common.checkout import RESULTS
+from benchmarks.common.checkout import RESULTS, ROOT
+from benchmarks.common.results import Row, load
 
 NOT_RUN = "*Not run yet.*\n"
 """In the place of a table without a result."""
@@ -12,8 +13,10 @@ NOT_RUN = "*Not run yet.*\n"
 
 def result(name: str) -> dict[str, Any]:
     """Return a result file's content."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
-    return found
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: a table of a page is made from it")
+    return load(path, {})
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -29,17 +32,36 @@ def estimate(interval: Mapping[str, float], digits: int) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def origin(name: str) -> str:
-    """Return the line that names a result file and the commits it was measured at."""
-    found = [*_measured_at(result(name))]
-    commits = ", ".join(dict.fromkeys(commit for commit, _ in found))
-    line = f"`benchmarks/results/{name}.json`, commit {commits}"
+def origin(read: Mapping[Path, Row]) -> str:
+    """Return the line that names result files, and the commits that they were measured at.
+
+    The files of a folder are named together. It is empty without a file.
+    """
+    groups: dict[str, list[Row]] = {}
+    for path, content in sorted(read.items()):
+        groups.setdefault(_shown_place(path.relative_to(ROOT)), []).append(content)
+    if not groups:
+        return ""
+    named = (f"`{place}`{_commits(contents)}" for place, contents in groups.items())
+    return f"\nFrom {', '.join(named)}.\n"
+
+
+def _shown_place(path: Path) -> str:
+    in_folder = path.parent.name != RESULTS.name
+    return f"{path.parent.as_posix()}/*" if in_folder else path.as_posix()
+
+
+def _commits(contents: Iterable[Row]) -> str:
+    found = [each for content in contents for each in _measured_at(content)]
+    if not found:
+        return ""
     states = {is_clean for _, is_clean in found}
+    line = ", ".join(dict.fromkeys(commit for commit, _ in found))
     if False in states:
-        line += " with changes that were not committed"
+        line += ", with changes that were not committed"
     elif None in states:
-        line += "; whether the tree had changes was not recorded"
-    return f"\n{line}.\n"
+        line += ", not recorded whether with changes"
+    return f" ({line})"
 
 
 def _measured_at(value: object) -> Iterator[tuple[str, bool | None]]:
@@ -47,5 +69,7 @@ def _measured_at(value: object) -> Iterator[tuple[str, bool | None]]:
     if isinstance(value, dict):
         if isinstance(value.get("commit"), str):
             yield value["commit"][:7], value.get("clean")
+        for commit in value.get("commits", ()):  # of rows; some name a changed tree so
+            yield commit[:7], not commit.endswith("+changed")
         for part in value.values():
             yield from _measured_at(part)

@@ -6,6 +6,9 @@ a checkout with changes measures is no result: it becomes a draft in ``runs/draf
 
 import gzip
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,28 @@ Row = dict[str, Any]
 """One row of a result file, as JSON: each benchmark knows the keys of its own."""
 
 
+_READ: ContextVar[dict[Path, Row] | None] = ContextVar("read", default=None)
+
+
+@contextmanager
+def noted_reads() -> Iterator[dict[Path, Row]]:
+    """Yield the files that are loaded meanwhile, with their content."""
+    read: dict[Path, Row] = {}
+    token = _READ.set(read)
+    try:
+        yield read
+    finally:
+        _READ.reset(token)
+
+
 def load(path: Path, empty: Row) -> Row:
     """Return a file's content, or ``empty`` before the first run."""
     if not path.exists():
         return empty
     data = path.read_bytes()
     found: Row = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    if (read := _READ.get()) is not None:
+        read[path] = found
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from statistics import median
 
-from benchmarks.common.markdown import origin, result, table
+from benchmarks.common.markdown import result, table
 from benchmarks.common.results import Row
 
 LEAST_SPEED = 0.9
@@ -25,7 +25,7 @@ def lineage_store() -> str:
         for what, ours, plain in _STORE
     ]
     heads = ("files", "act", "plain copy that hashes, s", "store, s", "times as fast", "goal")
-    return table(heads, rows) + origin("lineage_store")
+    return table(heads, rows)
 
 
 def _speeds(found: Row, ours: str, plain: str) -> tuple[str, str, str, str]:
@@ -49,7 +49,7 @@ def lineage_mirror() -> str:
         (what, f"{found[key]} {unit}", _goal(found[key], goal, unit))
         for what, key, unit, goal in rows
     )
-    return table(("", "median", "goal"), shown) + origin("lineage_mirror")
+    return table(("", "median", "goal"), shown)
 
 
 def _goal(value: float, goal: float | None, unit: str) -> str:
@@ -70,7 +70,7 @@ def lineage_graph() -> str:
         (what, f"{found[middle]} ms", f"{found[worst]} ms" if worst else "not kept", goal)
         for what, middle, worst, goal in rows
     ]
-    return table(("question", "median", "worst", "goal"), shown) + origin("lineage_graph")
+    return table(("question", "median", "worst", "goal"), shown)
 
 
 LINEAGE: dict[str, Callable[[], str]] = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from benchmarks.common.markdown import origin, result, table
+from benchmarks.common.markdown import result, table
 from benchmarks.common.results import Row
 
 NOT_MEASURED = "not measured"
@@ -86,7 +86,7 @@ def threads() -> str:
             (choice, f"{row['alone']:.1f}", f"{row['beside_busy']:.1f}", f"{row['share_kept']:.2f}")
             for choice, row in result("threads")["figures"]["medians"].items()
         ),
-    ) + origin("threads")
+    )
 
 
 def _wait(name: str) -> str:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from benchmarks.common.markdown import origin, result, table
+from benchmarks.common.markdown import result, table
 from benchmarks.scale.organization import MERGED, ROUNDS, RUNGS, SEED, TEAMS, teams_at
 
 _PARTS = 6
@@ -86,7 +86,7 @@ def scale() -> str:
         f"expected at {records_at(TEAMS):,}",
         "target for the whole",
     )
-    return table(heads, (_row(question, sizes) for question in QUESTIONS)) + origin("scale")
+    return table(heads, (_row(question, sizes) for question in QUESTIONS))
 
 
 def expected(question: Question, sizes: list[Mapping[str, Any]]) -> float:

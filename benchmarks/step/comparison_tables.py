@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from statistics import median
 
-from benchmarks.common.markdown import origin, result, table
+from benchmarks.common.markdown import result, table
 from benchmarks.common.results import Row
 
 _PHASES = (
@@ -37,7 +37,7 @@ def step_versus() -> str:
     for phase in _PHASES:
         theirs, ours = seconds("processor", phase)
         rows.append((phase, *_three([theirs, ours]), f"{theirs / ours:.2f}"))
-    return table(("", "TRL", "this project", "ratio"), rows) + origin("step_versus_cpu1")
+    return table(("", "TRL", "this project", "ratio"), rows)
 
 
 def _three(seconds: list[float]) -> list[str]:
@@ -58,7 +58,7 @@ def step_limits() -> str:
     learner = f"{100 * found['learner_share_of_matmul_peak']:.0f} %"
     rows.append(("learner as a whole", "-", learner))
     heads = ("phase", "share of the step", "share of the matmul peak")
-    return table(heads, rows) + origin("step_limits_cpu1")
+    return table(heads, rows)
 
 
 def sampler() -> str:
@@ -72,7 +72,7 @@ def sampler() -> str:
             (*(f"{case[name]:,}" for name in names), f"{case['faster_than']['generate']:.2f}")
             for case in cases
         ),
-    ) + origin("sampler")
+    )
 
 
 def objectives() -> str:
@@ -93,7 +93,7 @@ def objectives() -> str:
                 )
             )
     heads = ("words", "loss", "times as fast", "peak, in tensors of `[tokens, vocabulary]`")
-    return table((*heads, "plain autograd's"), rows) + origin("objectives")
+    return table((*heads, "plain autograd's"), rows)
 
 
 def teacher_pool() -> str:
@@ -121,7 +121,7 @@ def teacher_pool() -> str:
         for teachers, (mib, clock, busy) in pool.items()
     ]
     heads = ("teachers", "peak, MiB", "over one", "seconds by the clock", "over one")
-    return table((*heads, "processor seconds", "over one"), rows) + origin("teacher_pool")
+    return table((*heads, "processor seconds", "over one"), rows)
 
 
 def ledger_overhead() -> str:
@@ -133,7 +133,7 @@ def ledger_overhead() -> str:
         for name, seconds in found["update_seconds_mean"].items()
     ]
     heads = ("update", "processor seconds", "with its rollout", "over one AdamW")
-    return table(heads, rows) + origin("step_ledger_cpu1")
+    return table(heads, rows)
 
 
 def _overhead(found: Row, name: str) -> str:
@@ -151,7 +151,7 @@ def vocabulary() -> str:
             (name.replace("_", " "), *(f"{rows[each]['peak_mib']:,.0f}" for each in words))
             for name, rows in found.items()
         ),
-    ) + origin("step_vocabulary")
+    )
 
 
 def step_ahead() -> str:
@@ -166,7 +166,7 @@ def step_ahead() -> str:
         for row in result("step_ahead")["figures"]["servers"]
     )
     heads = ("server's ms a token", "seconds, waiting", "seconds, one step ahead", "times shorter")
-    return table(heads, rows) + origin("step_ahead")
+    return table(heads, rows)
 
 
 COMPARISONS: dict[str, Callable[[], str]] = {

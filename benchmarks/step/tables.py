@@ -3,7 +3,7 @@
 from statistics import median
 
 from benchmarks.common.checkout import RESULTS
-from benchmarks.common.markdown import NOT_RUN, origin, result, table
+from benchmarks.common.markdown import NOT_RUN, result, table
 from benchmarks.common.results import Row, load
 from benchmarks.step.comparison_tables import COMPARISONS
 from benchmarks.step.weighting_table import weighting, weighting_gains
@@ -34,7 +34,7 @@ def shared_prefixes() -> str:
             )
             for name, row in lines
         ),
-    ) + origin("shared_beginning")
+    )
 
 
 def step_real() -> str:
@@ -89,7 +89,7 @@ def gpu_sizes() -> str:
             )
             for name, row in result("step_sizes_cuda")["sizes"].items()
         ),
-    ) + origin("step_sizes_cuda")
+    )
 
 
 def gpu_phases() -> str:
@@ -101,7 +101,7 @@ def gpu_phases() -> str:
             (phase, *(f"{row['learning_seconds_by_phase'][phase]:.2f}" for row in rows.values()))
             for phase in PHASES
         ),
-    ) + origin("step_sizes_cuda")
+    )
 
 
 def gpu_choices() -> str:
@@ -114,7 +114,7 @@ def gpu_choices() -> str:
             (name, ", ".join(f"{s:.2f}" for s in (found if isinstance(found, list) else [found])))
             for name, found in rows.items()
         ),
-    ) + origin("step_choices_cuda")
+    )
 
 
 STEP = {

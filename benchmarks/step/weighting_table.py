@@ -3,7 +3,7 @@
 from collections import defaultdict
 from statistics import fmean, stdev
 
-from benchmarks.common.markdown import origin, result, table
+from benchmarks.common.markdown import result, table
 
 DEFAULT = "none/sequence_mean"
 """What the others are compared with, seed by seed."""
@@ -28,7 +28,7 @@ def weighting() -> str:
         values = list(means.values())
         rows.append((name, f"{fmean(values):.3f} ± {stdev(values):.3f}", *cells))
     heads = ("balance, normalization", "overall", "against the default, seed by seed", "mean")
-    return table(heads, rows) + origin("balance")
+    return table(heads, rows)
 
 
 def weighting_gains() -> str:

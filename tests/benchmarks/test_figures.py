@@ -1,9 +1,11 @@
 """The tables of the pages are those of the result files."""
 
+import re
+
 import pytest
 
 from benchmarks.common.checkout import ROOT
-from benchmarks.common.figures import TABLES, pages, written
+from benchmarks.common.figures import TABLES, block, pages, written
 from benchmarks.common.markdown import table
 from benchmarks.platform.tables import WAITS, is_met, waits
 
@@ -17,6 +19,25 @@ def test_a_page_shows_the_figures_of_the_result_files(page):
 def test_every_table_is_on_a_page():
     whole = "".join(page.read_text("utf-8") for page in pages())
     assert [name for name in TABLES if f"<!-- figures: {name} -->" not in whole] == []
+
+
+OF_NO_RESULT = {"memory", "ledger_sizes", "map_picture"}
+"""Estimates by the code of today, and a picture alone."""
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - OF_NO_RESULT))
+def test_a_table_names_its_result_files_and_their_commits(name):
+    text = block(name)
+    assert re.search(r"From `benchmarks/results/.*\([0-9a-f]{7}", text) or "Not run yet" in text
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "results").glob("*.md")), ids=lambda page: page.name
+)
+def test_no_row_of_a_result_is_typed_by_hand(page):
+    made = re.compile(r"<!-- figures: \w+ -->.*?<!-- end of figures -->", re.DOTALL)
+    left = made.sub("", page.read_text("utf-8")).splitlines()
+    assert [line for line in left if line.startswith("|") and re.search(r"\d\.\d", line)] == []
 
 
 def test_a_changed_figure_is_seen():

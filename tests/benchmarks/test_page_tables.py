@@ -2,7 +2,9 @@
 
 import pytest
 
+from benchmarks.common.checkout import RESULTS
 from benchmarks.common.markdown import estimate, origin, result
+from benchmarks.common.results import load, noted_reads, write_whole
 from benchmarks.scale.__main__ import growth
 from benchmarks.scale.tables import QUESTIONS, Question, ancestors_at, expected, records_at
 from benchmarks.step import weighting_table
@@ -12,23 +14,49 @@ def test_an_estimate_comes_before_its_limits():
     assert estimate({"mean": 0.5, "low": 0.25, "high": 0.754}, 2) == "0.50 [0.25, 0.75]"
 
 
+A, B = "a" * 40, "b" * 40
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"circumstances": {"commit": "a" * 40, "clean": True}}, f"commit {'a' * 7}."),
+        ({"circumstances": {"commit": A, "clean": True}}, " (aaaaaaa)"),
         (
-            {"x": {"commit": "a" * 40, "clean": True}, "y": {"commit": "b" * 40, "clean": False}},
-            f"commit {'a' * 7}, {'b' * 7} with changes that were not committed.",
+            {"x": {"commit": A, "clean": True}, "y": {"commit": B, "clean": False}},
+            " (aaaaaaa, bbbbbbb, with changes that were not committed)",
         ),
+        ({"commit": A}, " (aaaaaaa, not recorded whether with changes)"),
+        ({"kills": {"commits": [A, B]}}, " (aaaaaaa, bbbbbbb)"),
         (
-            {"commit": "a" * 40},
-            f"commit {'a' * 7}; whether the tree had changes was not recorded.",
+            {"kills": {"commits": [f"{A}+changed"]}},
+            " (aaaaaaa, with changes that were not committed)",
         ),
+        ({"figures": 1}, ""),
     ],
 )
-def test_a_table_names_commits_and_changes(content, expected, monkeypatch):
-    monkeypatch.setattr("benchmarks.common.markdown.result", lambda name: content)
-    assert origin("x") == f"\n`benchmarks/results/x.json`, {expected}\n"
+def test_a_table_names_commits_and_changes(content, expected):
+    found = origin({RESULTS / "x.json": content})
+    assert found == f"\nFrom `benchmarks/results/x.json`{expected}.\n"
+
+
+def test_files_of_a_folder_are_named_together():
+    of = {"circumstances": {"commit": A, "clean": True}}
+    files = [RESULTS / "map" / "a.json.gz", RESULTS / "map" / "b.json.gz", RESULTS / "map.json"]
+    assert origin(dict.fromkeys(files, of)) == (
+        "\nFrom `benchmarks/results/map/*` (aaaaaaa), `benchmarks/results/map.json` (aaaaaaa).\n"
+    )
+    assert origin({}) == ""
+
+
+def test_what_is_loaded_is_noted_while_a_table_is_made(tmp_path):
+    write_whole(tmp_path / "a.json", {"x": 1})
+    with noted_reads() as outer:
+        load(tmp_path / "a.json", {})
+        with noted_reads() as inner:
+            load(tmp_path / "missing.json", {"x": 2})
+    load(tmp_path / "a.json", {})
+    assert outer == {tmp_path / "a.json": {"x": 1}}
+    assert inner == {}
 
 
 def test_an_organization_has_the_records_and_ancestors_that_were_counted():
