@@ -33,6 +33,7 @@ NEVER_WAIVED = {
     "recalled-input": "the recall holds until the owner releases a new version",
     "teacher-not-finite": "its outputs are NaN or infinite",
     "teacher-uniform": "its weights are lost, so there is nothing to accept",
+    "prompt-too-long": "a round refuses the prompt, whatever was accepted",
     "swapped-domain": "the routing would send prompts to the wrong teacher",
 }
 """Findings that no waiver accepts, and why."""

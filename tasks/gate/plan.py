@@ -20,6 +20,7 @@ from tasks.contracts.planned import start_of
 from tasks.contracts.refusal import RefusedError
 from tasks.gate.decision import MisfitError, decide
 from tasks.gate.declared import hidden_prompt, replaced_template, sampled_otherwise
+from tasks.gate.positions import without_positions
 from tasks.gate.teacher_spec import Assignment, TeacherSpec, assign, parse_teacher_spec
 from tasks.model.identity import (
     stored_differences,
@@ -62,7 +63,7 @@ def propose(
     ``#mode`` for the prompts of one thinking mode, or ``=self`` to let the student itself teach the
     release's domain. The student is a registered checkpoint, or a published student that this
     consolidation continues from. If ``sampling`` is given, it is compared with the sampling that
-    each release declares.
+    each release declares, and with the student's positions.
 
     Raises:
         LineageError: for a reference that names nothing, or a release that lacks a part.
@@ -111,6 +112,9 @@ def propose(
         ],
         notes=list(findings),
     )
+    if sampling:
+        notes = [*plan.notes, *without_positions(runner, plan, sampling)]
+        plan = plan.model_copy(update={"notes": notes})
     return plan.model_copy(update={"artifact": store_plan(runner, plan)})
 
 

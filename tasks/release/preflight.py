@@ -1,24 +1,21 @@
 """What would otherwise fail at the end of a climb or foundation, tried before it trains."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from transformers import AutoConfig
 
 from lineage.artifacts import Artifact
 from lineage.store.store import read_tree
 from tasks.contracts.handover import Domain
 from tasks.contracts.refusal import RefusedError
-from tasks.model.files import load_tokenizer
 from tasks.model.settings import ScratchSettings
-from tasks.model.system_prompt import chat_tokens
+from tasks.platform.progress import report
 from tasks.platform.resources import free_storage
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.client import EnvironmentClient, EnvironmentFailure, Episode
-from tasks.rollout.domains import stored_prompts
+from tasks.rollout.domains import open_environment, stored_demonstrations, stored_prompts
 from tasks.rollout.environment import Demonstration
+from tasks.rollout.fit import cut_turns, longest_prompt, longest_turn, reader_of, without_room
 from tasks.rollout.room import refuse_long_prompt
 from tasks.rollout.settings import SamplingSettings
 
@@ -70,42 +67,60 @@ def check_climb(
     num_checkpoints: int,
     free: Callable[[Path], int] = free_storage,
 ) -> Domain:
-    """Return the domain, if its prompts fit into the model and the climb onto the disk.
+    """Return the domain, if its episodes fit into the model and the climb onto the disk.
 
     Where ``num_checkpoints`` is 0, nothing is to be trained.
 
     Raises:
-        RefusedError: for a prompt of any split that leaves no room for a turn, and for a disk
-            without room for the climb's checkpoints.
+        RefusedError: for a prompt of any split that leaves no room for a turn, a template that
+            cannot play several turns where the environment has them, demonstrations that are
+            longer than a sampled turn, and a disk without room for the climb's checkpoints.
     """
     if runner.only_finds:  # who goes on to make something tries it
         return domain
-    refuse_long_prompts(runner, start, domain, sampling)
+    refuse_unfit(runner, start, domain, sampling, trains=num_checkpoints > 0)
     if num_checkpoints:
         refuse_small_disk(runner, start, domain, num_checkpoints, free)
     return domain
 
 
-def refuse_long_prompts(
-    runner: StepRunner, start: Artifact, domain: Domain, sampling: SamplingSettings
+def refuse_unfit(
+    runner: StepRunner,
+    start: Artifact,
+    domain: Domain,
+    sampling: SamplingSettings,
+    *,
+    trains: bool,
 ) -> None:
-    """Try the prompts of every split against the model's positions; weights are not read."""
-    with tempfile.TemporaryDirectory(prefix="provost-") as folder:
-        for file in read_tree(runner.store, start.digest).files:
-            if not file.path.endswith(".safetensors"):
-                path = Path(folder, file.path)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(runner.store.get_bytes(file.digest))
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        chat = chat_tokens(load_tokenizer(Path(folder)), domain.settings.system_prompt)
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is None:
-        return
-    for split in (domain.train, domain.validation, domain.evaluation):
-        for prompt in stored_prompts(runner.store, split):
-            ids = chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
-            room = sampling.max_new_tokens
-            refuse_long_prompt(domain.settings.name, prompt, len(ids), room, limit)
+    """Try the prompts of every split and the demonstrations against the start; no weight is read.
+
+    Of a teacher that is only evaluated (``trains`` is False), demonstrations prove nothing.
+    """
+    name = domain.settings.name
+    reader = reader_of(runner.store, start, domain.settings.system_prompt)
+    with open_environment(
+        runner.store, domain.environment, name, allow_unconfined=sampling.allow_unconfined
+    ) as worker:
+        num_turns = worker.max_turns
+    if num_turns > 1:
+        reader.chat.refuse_without_tools()
+    splits = (domain.train, domain.validation, domain.evaluation)
+    prompts = [prompt for split in splits for prompt in stored_prompts(runner.store, split)]
+    longest = longest_prompt(reader, name, prompts)
+    limit, turn = reader.positions, sampling.max_new_tokens
+    if limit is not None:
+        refuse_long_prompt(name, longest.prompt, longest.taken, turn, limit)
+        if ends_early := without_room(longest, num_turns, turn, limit):
+            _warn(f"{ends_early}. Lower max_new_tokens, unless episodes are short")
+    if trains:
+        shown = stored_demonstrations(runner.store, domain.demonstrations)
+        lengths = [longest_turn(reader.chat, each) for each in shown]
+        if said := cut_turns(name, lengths, turn):
+            _warn(said)
+
+
+def _warn(said: str) -> None:
+    report("check", 0, 0, message=f"warning: {said}")
 
 
 def refuse_small_disk(

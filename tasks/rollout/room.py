@@ -7,7 +7,8 @@ from tasks.contracts.refusal import RefusedError
 from tasks.rollout.environment import Prompt
 
 
-def _nothing(_domain: str, _prompt: Prompt) -> int:
+def nothing_reserved(_domain: str, _prompt: Prompt) -> int:
+    """Return 0: the episodes of a prompt may use all positions."""
     return 0
 
 
@@ -17,7 +18,7 @@ class Room:
 
     positions: int | None = None
     """Positions of the model; None without a limit."""
-    reserved: Callable[[str, Prompt], int] = _nothing
+    reserved: Callable[[str, Prompt], int] = nothing_reserved
     """Returns how many of them the episodes of a domain's prompt leave free."""
 
     def limit(self, domain: str, prompt: Prompt) -> int | None:

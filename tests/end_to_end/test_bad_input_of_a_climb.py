@@ -182,16 +182,6 @@ def climb_with(root, monkeypatch, grade):
     return message, kinds(Contents.now().records - before)
 
 
-def test_a_demonstration_that_does_not_fit_the_context_is_refused(faculty, root):
-    prompts = PROMPTS.format(name="shout").replace(
-        'prompt.task["word"]),))', 'prompt.task["word"] * 60),))'
-    )
-    write_team(root, "shout", package=PACKAGE, prompts=prompts)
-    message = climbing()
-    assert "a demonstration has " in message
-    assert "but the model takes 128: shorten or leave out the longest" in message
-
-
 @pytest.mark.medium
 def test_prompts_that_do_not_fit_the_context_are_refused(faculty, root):
     prompts = PROMPTS.format(name="shout").replace(

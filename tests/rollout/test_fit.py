@@ -1,0 +1,77 @@
+"""A domain's episodes against a model's positions and the limit of a turn."""
+
+import pytest
+
+from tasks.model.chat import ChatTokens
+from tasks.rollout.environment import Demonstration, Message, Prompt, Turn
+from tasks.rollout.fit import (
+    ChatReader,
+    Longest,
+    cut_turns,
+    longest_prompt,
+    longest_turn,
+    without_room,
+)
+from tests.support.refused import refused
+from tests.support.tiny_models import tokenizer
+
+CHAT = ChatTokens(tokenizer())
+PROMPTS = [
+    Prompt(name, (Message("user", text),), {})
+    for name, text in (("short", "a"), ("long", "a b c d e f"), ("middle", "a b c"))
+]
+
+
+def tokens_of(prompt):
+    return len(CHAT.prompt([vars(message) for message in prompt.messages]))
+
+
+def test_the_longest_prompt_is_the_one_that_leaves_the_least_room():
+    found = longest_prompt(ChatReader(CHAT, 64), "math", PROMPTS)
+    assert (found.prompt.id, found.num_tokens, found.reserved) == ("long", tokens_of(PROMPTS[1]), 0)
+    behind = {"short": 50, "middle": 0, "long": 1}
+    found = longest_prompt(
+        ChatReader(CHAT, 64), "math", PROMPTS, lambda domain, prompt: behind[prompt.id]
+    )
+    assert (found.prompt.id, found.taken) == ("short", tokens_of(PROMPTS[0]) + 50)
+
+
+@pytest.mark.parametrize(
+    ("limit", "fits"),
+    # a prompt of 200 and two turns of 256 take 200 + 2 * 256 = 712
+    [(712, True), (711, False), (512, False)],
+)
+def test_all_turns_of_an_episode_count_against_the_positions(limit, fits):
+    said = without_room(Longest(PROMPTS[0], 200), 2, 256, limit)
+    assert (said == "") == fits
+    assert fits or ("712" in said and str(limit) in said and "'short'" in said)
+
+
+def test_a_system_prompt_of_the_teacher_takes_positions():
+    assert without_room(Longest(PROMPTS[0], 10, 5), 1, 5, 20) == ""
+    assert without_room(Longest(PROMPTS[0], 10, 6), 1, 5, 20)  # 10 + 6 + 5 = 21
+
+
+def test_only_the_models_own_turns_are_measured_with_their_end():
+    turns = (Turn("assistant", "a b"), Turn("tool", "a b c d e f g h"), Turn("assistant", "a"))
+    made = Demonstration((Message("user", "q"),), turns)
+    assert longest_turn(CHAT, made) == len(CHAT.text("a b")) + 1
+
+
+@pytest.mark.parametrize(
+    ("lengths", "said", "code"),
+    [
+        ([24, 24, 3], "", ""),
+        ([25, 24, 3, 3], "1 of 4", ""),  # a quarter
+        ([25, 187, 3, 3], "2 of 4", ""),  # exactly half
+        ([25, 187, 40, 3], "3 of 4", "turn-too-long"),
+    ],
+)
+def test_answers_that_are_mostly_cut_are_refused_and_few_are_a_warning(lengths, said, code):
+    if code:
+        with refused(code, "'math'", said, "24", "187"):
+            cut_turns("math", lengths, 24)
+        return
+    found = cut_turns("math", lengths, 24)
+    assert said in found
+    assert bool(found) == bool(said)
