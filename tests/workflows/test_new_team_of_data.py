@@ -3,18 +3,24 @@
 import json
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.real import settings as proof
+from lineage.store.store import open_store
 from tasks.contracts.refusal import RefusedError
 from tasks.rollout.data_file import DataColumns
+from tasks.rollout.environment import Demonstration, Message, Turn
 from tests.support.wheels import write_wheel
 from tests.workflows.test_new_team import checkout, run  # noqa: F401 (a fixture)
 from workflows.cli import main
 from workflows.commands.new_team import write_team
+from workflows.commands.starter import SPELLING, Starter
 from workflows.commands.starter_data import GRADERS, data_starter
 from workflows.commands.starter_gym import EXECUTING, FAMILIES, gym_starter
+from workflows.commands.starter_numbers import turn_limit
 from workflows.commands.starting import starter_of
 
 NOTHING = {
@@ -51,6 +57,9 @@ def test_a_team_from_data_passes_its_tests_and_the_style(checkout, data, monkeyp
     starter, said = data_starter(data, "exact", DataColumns())
     assert sum(int(part.split()[0]) for part in said[0].split(", ")) == 120
     written = write_team(checkout, "sums", starter)
+    settings = (checkout / "workflows" / "teachers" / "sums" / "settings.py").read_text()
+    # "#### 120" is 8 characters, 4 tokens and an end; with a quarter more 6.25, in eights 8
+    assert "max_new_tokens=8)" in settings
     code, told = run(checkout, "pytest", "-q", "tests/teachers/test_sums.py")
     assert code == 0, told
     assert "3 passed" in told
@@ -58,6 +67,47 @@ def test_a_team_from_data_passes_its_tests_and_the_style(checkout, data, monkeyp
         files = [str(file) for file in written if file.suffix == ".py"]
         code, told = run(checkout, "ruff", *check.split(), *files)
         assert code == 0, told
+
+
+def numbers_of(text):
+    """Return the settings of both stages of a ``settings.py``."""
+    made = ModuleType("made")
+    exec(compile(text, "settings.py", "exec"), made.__dict__)  # noqa: S102 - our own template
+    return made.SFT, made.RL
+
+
+@pytest.mark.parametrize(
+    ("num_demonstrations", "num_steps"),
+    [(40, 20), (160, 20), (808, 101), (1200, 150), (7473, 150)],  # a pass in batches of 8
+)
+def test_the_numbers_of_a_team_from_data_are_the_proofs(num_demonstrations, num_steps):
+    counts = {"num_demonstrations": num_demonstrations}
+    starter = Starter("Asks.", "", "", counts=counts)
+    sft, rl = numbers_of(starter.folder("asked", "acme.asked", 176)["settings.py"])
+    assert (sft.learning_rate, rl.loop.learning_rate) == (
+        proof.SFT.learning_rate,
+        proof.RL.loop.learning_rate,
+    )
+    assert (sft.batch_size, sft.num_steps) == (proof.SFT.batch_size, num_steps)
+    assert rl.sampling.max_new_tokens == 176
+
+
+def test_the_spelling_team_keeps_the_numbers_of_the_demo():
+    sft, rl = numbers_of(SPELLING.folder("spell", "acme.spell")["settings.py"])
+    assert (sft.learning_rate, rl.loop.learning_rate) == (1e-3, 2e-4)
+
+
+@pytest.mark.parametrize(
+    ("characters", "max_new_tokens"),
+    # 600 / 2 + 1 = 301, a quarter more 376.25; 12 / 2 + 1 = 7, 8.75
+    [([600, 3], 384), ([12], 16), ([1], 8)],
+)
+def test_without_a_fork_point_two_characters_are_a_token(home, characters, max_new_tokens):
+    shown = [
+        Demonstration((Message("user", "q" * 999),), (Turn("assistant", "a" * count),))
+        for count in characters
+    ]
+    assert turn_limit(open_store(), shown).max_new_tokens == max_new_tokens
 
 
 def test_an_answer_that_the_grader_does_not_take_is_refused_with_its_line(checkout, tmp_path):  # noqa: F811

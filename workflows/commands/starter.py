@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
+from tasks.contracts.handover import DomainSettings
+from workflows.commands.starter_numbers import FROM_SCRATCH, UNMEASURED, climb_numbers
+
 _PROMPTS = '''\
 """Spelling questions: a word, to be spelt with dashes."""
 
@@ -69,19 +72,6 @@ class Spelling:
 
 
 ENVIRONMENT = Spelling()
-'''
-
-_SETTINGS = '''\
-"""The numbers of the $team team's climb."""
-
-from tasks.contracts.handover import DomainSettings
-from tasks.onpolicy.settings import LoopSettings
-from tasks.rl.settings import RlSettings
-from tasks.sft.settings import SftSettings
-
-DOMAIN = DomainSettings($domain)
-SFT = SftSettings(num_steps=500, learning_rate=1e-3)
-RL = RlSettings(loop=LoopSettings(num_steps=60, learning_rate=2e-4, rung_every=20))
 '''
 
 _WORKFLOW = '''\
@@ -215,6 +205,9 @@ def test_the_climb_begins_at_the_released_fork_point():
 """Tests of a team whose packages this environment need not have."""
 
 
+_DEFAULT_ROWS: int = DomainSettings.model_fields["num_demonstrations"].default
+
+
 @dataclass(frozen=True)
 class Starter:
     """What a new team starts with. The texts are templates of ``$team`` and ``$package``."""
@@ -235,16 +228,24 @@ class Starter:
     """Whether the requirements are locked with what they require."""
     shows_right: bool = True
     """Whether the demonstrations are right answers, which the grader must take."""
+    pre_trained: bool = True
+    """Whether the climb's numbers suit a pre-trained fork point; else the demo's."""
     fills: Mapping[str, str] = field(default_factory=dict)
     """Values of the templates' other names."""
 
-    def folder(self, team: str, package: str) -> dict[str, str]:
-        """Return the files of the team's folder, by name; ``package`` is its dotted name."""
+    def folder(self, team: str, package: str, max_new_tokens: int = UNMEASURED) -> dict[str, str]:
+        """Return the files of the team's folder, by name.
+
+        ``package`` is its dotted name, and ``max_new_tokens`` the most tokens of a sampled turn,
+        for the settings of a pre-trained model.
+        """
+        rows = self.counts.get("num_demonstrations", _DEFAULT_ROWS)
+        settings = climb_numbers(rows, max_new_tokens) if self.pre_trained else FROM_SCRATCH
         texts = {
             "__init__.py": f'"""{self.says}"""\n',
             "environment.py": self.environment,
             "prompts.py": self.prompts,
-            "settings.py": _SETTINGS,
+            "settings.py": settings,
             "workflow.py": _WORKFLOW,
             "requirements.txt": self.requirements,
         }
@@ -267,4 +268,4 @@ class Starter:
         return "\n" + "".join(f"    {argument},\n" for argument in given)
 
 
-SPELLING = Starter("Spells words.", _ENVIRONMENT, _TESTS, prompts=_PROMPTS)
+SPELLING = Starter("Spells words.", _ENVIRONMENT, _TESTS, prompts=_PROMPTS, pre_trained=False)

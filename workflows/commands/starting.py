@@ -15,20 +15,24 @@ from lineage.wheels import LOCK, wheel_in, write_lock
 from tasks.contracts.refusal import RefusedError
 from tasks.rollout.client import Episode
 from tasks.rollout.data_file import DataColumns
-from tasks.rollout.environment import SPLITS, Turn
+from tasks.rollout.environment import SPLITS, Demonstration, Turn
 from tasks.rollout.foreign import cut
-from tasks.rollout.prompts import read_prompts
+from tasks.rollout.prompts import read_demonstrations, read_prompts
 from tasks.rollout.worker.bundle import DATA, bundle_of, check
 from tasks.rollout.worker.client import EnvironmentWorker
 from workflows.commands.lock import lock_requirements
+from workflows.commands.output import say
 from workflows.commands.starter import SPELLING, Starter
 from workflows.commands.starter_data import data_starter
 from workflows.commands.starter_gym import gym_starter
+from workflows.commands.starter_numbers import turn_limit
 from workflows.commands.starter_openenv import openenv_starter
 
 _GYM = "reasoning-gym"
 _OPENENV = "openenv"
 _NUM_TRIED = 5
+_NUM_MEASURED = 64
+"""Demonstrations of a team that makes them, of which the longest is looked for."""
 _NUM_SHOWN = 5
 _LONGEST_SHOWN = 60
 _RIGHT = 0.99
@@ -105,11 +109,18 @@ def write_starter(
             requirements, store, links=links, dependencies=starter.dependencies
         )
         (folder / LOCK).write_bytes(write_lock(made))
-    _try(folder, store, team, least=_RIGHT if starter.shows_right else 0.0)
+    shown = _try(folder, store, team, least=_RIGHT if starter.shows_right else 0.0)
+    limit = turn_limit(store, shown)
+    say(f"  {limit.says}")
+    settings = starter.folder(team, package, limit.max_new_tokens)["settings.py"]
+    (folder / "settings.py").write_text(settings, encoding="utf-8")
 
 
-def _try(folder: Path, store: Store, team: str, least: float) -> None:
-    """Have the worker grade the right answer of each question in a file, or of a few others."""
+def _try(folder: Path, store: Store, team: str, least: float) -> list[Demonstration]:
+    """Have the worker grade the right answer of each question in a file, or of a few others.
+
+    Returns all demonstrations of the files, or some that the team makes.
+    """
     with tempfile.TemporaryDirectory(prefix="provost-") as name:
         bundle = bundle_of(folder, Path(name, team), partial(wheel_in, store))
         check(bundle)
@@ -117,6 +128,7 @@ def _try(folder: Path, store: Store, team: str, least: float) -> None:
             episodes = list(_right(folder / DATA, worker))
             grades = worker.grade(episodes)
             worker.refuse_network()
+            demonstrations = _shown(folder / DATA, worker)
     wrong = [e for e, grade in zip(episodes, grades, strict=True) if grade.score < least]
     if wrong:
         shown = "; ".join(
@@ -129,6 +141,13 @@ def _try(folder: Path, store: Store, team: str, least: float) -> None:
             "id of a data file ends with the line): responses to these would be graded 0 for "
             "ever. Correct or remove these rows, or choose another grader",
         )
+    return demonstrations
+
+
+def _shown(data: Path, worker: EnvironmentWorker) -> list[Demonstration]:
+    if data.is_dir():
+        return read_demonstrations(data / "demonstrations.jsonl")
+    return list(worker.demonstrations(_NUM_MEASURED, 0))
 
 
 def _right(data: Path, worker: EnvironmentWorker) -> Iterator[Episode]:
