@@ -48,7 +48,8 @@ class WarmUpOrder(Frozen):
     warm_up_steps: int = Field(default=120, ge=1)
     """Number of SFT steps per teacher in each cycle of the warm-up."""
     warm_up_learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    """Peak learning rate of the warm-up. A pre-trained model needs a hundredth of the default."""
+    """Peak learning rate of the warm-up. A pre-trained model needs a twentieth of the default, as
+    the preset instruct sets it."""
 
     def settings(self) -> WarmUpSettings:
         """Return the settings of the stage."""

@@ -8,6 +8,8 @@ from flytekit import LaunchPlan
 from flytekit import workflow as flyte_workflow
 from flytekit.tools.translator import get_serializable
 
+from benchmarks.real import settings as proof
+from tasks.mopd.launch_form import LaunchForm
 from tasks.mopd.task import round_settings
 from tests.support.console import NotLaunchableError, launched, relaunched
 from tests.support.container import Container, settings
@@ -116,9 +118,18 @@ def test_a_pod_reads_what_the_form_sends(tmp_path):
 
 
 def test_a_preset_is_valid_by_the_form_itself():
-    from tasks.mopd.launch_form import LaunchForm
-
     asked = {name: LaunchForm(**inputs) for name, inputs in PRESETS.items()}
     assert asked["smoke"].gate().gate_prompts_per_domain == 0
     assert asked["smoke"].round().prompts_per_domain == 2
     assert asked["two_rounds"].round().rounds == 2
+
+
+def test_the_preset_of_a_pre_trained_student_has_the_rates_of_the_proof():
+    form = LaunchForm(**PRESETS["instruct"])
+    asked = dict(zip(proof.MERGE[::2], proof.MERGE[1::2], strict=True))
+    rates = (form.round().learning_rate, form.warm_up().learning_rate)
+    assert rates == (float(asked["--learning-rate"]), float(asked["--warm-up-learning-rate"]))
+    controls = form.controls()
+    assert controls.control_sft_learning_rate == proof.OFF_POLICY_RATE
+    assert controls.control_rl_learning_rate == proof.RL.loop.learning_rate
+    assert form.round().max_new_tokens > proof.LONGEST

@@ -97,6 +97,17 @@ _CHANGED: dict[str, dict[str, Any]] = {
     "standard": {"divergence": Divergence.TOP_K},
     "full_vocabulary": {"divergence": Divergence.FULL_VOCABULARY},
     "two_rounds": {"rounds": 2},
+    # A pre-trained student: the learning rates of the proof (benchmarks/real/settings.py), and
+    # room for answers in sentences. The defaults are for the demo's model, which is from scratch.
+    "instruct": {
+        "learning_rate": 5e-5,
+        "settings": [
+            "max_new_tokens=256",
+            "warm_up_learning_rate=5e-5",
+            "control_sft_learning_rate=5e-5",
+            "control_rl_learning_rate=1e-5",
+        ],
+    },
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
