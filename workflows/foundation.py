@@ -6,7 +6,7 @@ from flytekit import workflow
 
 from lineage.artifacts import Artifact
 from tasks.contracts.handover import BlendSettings, Contribution, StageLabel
-from tasks.model.settings import Precision
+from tasks.model.settings import Precision, StoredAs
 from tasks.release.task import check_foundation, collect_blend, register_checkpoint, summarize
 from tasks.sft.settings import BaseSettings, FoundationPreset
 from tasks.sft.task import finetune, import_model, make_base, shared_stage
@@ -64,7 +64,7 @@ def import_checkpoint(
     name: str = "fork-point",
     license: str = "",
     *,
-    saved_precision: Precision = Precision.FP32,
+    saved_precision: StoredAs = StoredAs.AUTO,
 ) -> Founded:
     """Register a Hugging Face model without training, as base or as fork point.
 
@@ -72,7 +72,7 @@ def import_checkpoint(
         source: Path of a folder, or id on the Hub, with a revision behind an @ if needed.
         name: base or fork-point.
         license: License of the model; empty for the one that its files state.
-        saved_precision: Floating-point format of the stored weights.
+        saved_precision: Floating-point format of the stored weights; auto keeps bf16.
     """
     imported = import_model(
         source=source, name=name, license=license, saved_precision=saved_precision

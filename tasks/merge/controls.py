@@ -80,6 +80,7 @@ def merge_average(runner: StepRunner, plan: Plan) -> Artifact:
         use_configured_threads()
         report("merge", 0, 1, message="parameter average")
         policy = load_policy(runner.store.tree(plan.student.digest))
+        policy.model.float()  # the changes of teachers are finer than bf16
         policy.model.load_state_dict(average(_states(runner, plan)))
         return save_policy(policy, folder / "model")
 
@@ -135,6 +136,7 @@ def merge_tuned(
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         policy = load_policy(runner.store.tree(plan.student.digest))
+        policy.model.float()  # the changes of teachers are finer than bf16
         start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
         on_rank_device(policy)  # it answers the validation prompts; vectors stay in host memory
         best, score = start, -1.0

@@ -71,12 +71,11 @@ def merge_checkpoints(
     def make(folder: Path, measurements: Measurements) -> Path:
         use_configured_threads()
         policy = load_policy(runner.store.tree(start.digest))
+        policy.model.float()  # the changes of models are finer than bf16
         first = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
         merged = _merged(first, _states(runner, models, stage), settings, seed)
         policy.model.load_state_dict(merged)
-        saved = save_policy(policy, folder / "model")
-        load_policy(saved)  # before a record says that it is finished
-        return saved
+        return save_policy(policy, folder / "model")
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)
 

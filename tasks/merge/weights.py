@@ -16,14 +16,14 @@ Weighted = Iterable[tuple[State, float]]
 def average(models: Weighted) -> dict[str, Tensor]:
     """Return the weighted mean of each parameter over the models (model soups, 2203.05482).
 
-    The weights are relative: they are divided by their sum.
+    The weights are relative: they are divided by their sum. The mean of bf16 weights is in fp32.
     """
     total: dict[str, Tensor] = {}
     precision: dict[str, torch.dtype] = {}
     weights = 0.0
     for model, weight in models:
         if not total:
-            precision = {name: tensor.dtype for name, tensor in model.items()}
+            precision = {n: t.dtype for n, t in model.items() if not t.is_floating_point()}
             total = {name: torch.zeros_like(tensor.float()) for name, tensor in model.items()}
         check_same_parameters(_shapes(total), model)
         weights += weight
@@ -31,7 +31,10 @@ def average(models: Weighted) -> dict[str, Tensor]:
             total[name] += weight * tensor.float()
     if not total:
         raise RefusedError("no-model", "the list of models is empty: give at least one")
-    return {name: (tensor / weights).to(precision[name]) for name, tensor in total.items()}
+    return {
+        name: (tensor / weights).to(precision.get(name, torch.float32))
+        for name, tensor in total.items()
+    }
 
 
 def task_vector(start: State, models: Weighted) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from tasks.mid_training.settings import MidTrainingSettings
 from tasks.mid_training.train import read_rows
 from tasks.model.control_tokens import ControlTokens
 from tasks.model.files import Policy, load_policy
-from tasks.model.saving import save_tried
+from tasks.model.saving import save_in
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -115,7 +115,7 @@ def read_on(
             policy, rows, settings, seed, folder / "trainer", watch
         )
         saved = folder / "model"
-        measurements.notes["saved"] = save_tried(policy, saved, settings.saved_precision)
+        measurements.notes["saved"] = save_in(policy, saved, settings.saved_precision)
         return saved
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)

@@ -22,12 +22,13 @@ from tasks.model.files import (
     Policy,
     load_tokenizer,
     load_whole_model,
+    read_header,
     refuse_foreign_code,
 )
 from tasks.model.formats import refuse_other_weights
 from tasks.model.hub import is_commit, snapshot_of
 from tasks.model.saving import save_in
-from tasks.model.settings import Precision
+from tasks.model.settings import StoredAs
 from tasks.model.training_templates import replace_template
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -43,6 +44,13 @@ class Brought:
     folder: Path
     notes: dict[str, JsonValue] = field(default_factory=dict)
     """What was changed on the way, for the record."""
+
+    @property
+    def precision(self) -> str:
+        """Floating-point format in which it was saved."""
+        saved = self.notes["saved"]
+        assert isinstance(saved, dict)
+        return str(saved["precision"])
 
 
 def source_folder(text: str) -> Path | None:
@@ -66,7 +74,7 @@ def source_folder(text: str) -> Path | None:
 
 
 def located(
-    source: str, store: str, precision: Precision = Precision.FP32
+    source: str, store: str, precision: StoredAs = StoredAs.AUTO
 ) -> tuple[dict[str, JsonValue], Callable[[], Path]]:
     """Return the identity of a model, a folder's bytes or a commit, and how to get its folder.
 
@@ -81,7 +89,7 @@ def located(
         return {"files": digests_of(folder)}, lambda: folder
     name, _, revision = source.partition("@")
     place = None if "://" in store else Path(store)
-    copied = 1.0 if precision is Precision.FP32 else 0.5  # the Hub's may be in fp32 or in bf16
+    copied = 0.5 if precision is StoredAs.BF16 else 1.0  # the Hub's may be in fp32 or in bf16
     fetch = partial(snapshot_of, name, store=place, copied=copied)
     commit = revision if is_commit(revision) else fetch(revision).name
     return {"source": name, "revision": commit}, lambda: fetch(commit)
@@ -93,8 +101,10 @@ def digests_of(folder: Path) -> dict[str, JsonValue]:
     return {str(path.relative_to(folder)): digest_file(path) for path in files}
 
 
-def bring_in(source: Path, into: Path, precision: Precision = Precision.FP32) -> Brought:
+def bring_in(source: Path, into: Path, precision: StoredAs = StoredAs.AUTO) -> Brought:
     """Save the causal LM of a folder into another, in a precision and without padding rows.
+
+    What was chosen is noted as ``saved``.
 
     Of a model with several parts, such as one that also sees images, the language model is kept.
     A chat template that cannot play several turns gives way to ours, if ours gives the same text.
@@ -113,13 +123,19 @@ def bring_in(source: Path, into: Path, precision: Precision = Precision.FP32) ->
             model = load_whole_model(_language_model(source, config, Path(folder)))
     else:
         model = load_whole_model(source)
-    policy = Policy(model.float(), tokenizer)
+    policy = Policy(model, tokenizer)
     if trimmed := trim_padding_rows(policy):
         notes["trimmed_rows"] = trimmed
     if replaced := replace_template(tokenizer):
         notes["template"] = f"Provost's training template for {replaced}"
-    notes["saved"] = save_in(policy, into, precision)
+    notes["saved"] = save_in(policy, into, precision.of(is_bf16=holds_bf16(source)))
     return Brought(into, notes)
+
+
+def holds_bf16(folder: Path) -> bool:
+    """Return whether all weights of a folder are in bf16, whatever its config says."""
+    headers = [read_header(file) for file in folder.glob("*.safetensors")]
+    return {kind for header in headers for kind, _ in header.values()} == {"BF16"}
 
 
 def trim_padding_rows(policy: Policy) -> list[JsonValue]:

@@ -68,12 +68,14 @@ def load_model(folder: Path) -> PreTrainedModel:
 
 
 def load_whole_model(folder: Path) -> PreTrainedModel:
-    """Return what ``load_model`` does, if the model has a place for every weight of the folder.
+    """Return the model of a folder in fp32, if it has a place for every weight of the folder.
+
+    A config may name a precision that is less than that of the weights.
 
     Raises:
         ValueError: for weights that the config does not describe, too.
     """
-    model, unused = _load(folder)
+    model, unused = _load(folder, dtype=torch.float32)
     if unused:
         raise RefusedError(
             "unused-weights",
@@ -84,7 +86,9 @@ def load_whole_model(folder: Path) -> PreTrainedModel:
     return model
 
 
-def _load(folder: Path, *, takes_images: bool = False) -> tuple[PreTrainedModel, list[str]]:
+def _load(
+    folder: Path, *, takes_images: bool = False, dtype: torch.dtype | str = "auto"
+) -> tuple[PreTrainedModel, list[str]]:
     """Return the model of a folder, and its weights that the model does not have."""
     refuse_other_weights(folder)
     refuse_foreign_code(folder)
@@ -105,7 +109,7 @@ def _load(folder: Path, *, takes_images: bool = False) -> tuple[PreTrainedModel,
         use_safetensors=True,
         trust_remote_code=False,
         attn_implementation=attention,
-        dtype="auto",
+        dtype=dtype,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
@@ -145,7 +149,21 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def save_policy(policy: Policy, folder: Path) -> Path:
-    """Write a normal Hugging Face folder and return it."""
+    """Write a normal Hugging Face folder, load it once, and return it.
+
+    Every checkpoint of a causal LM is saved here or by the loop, which loads it too: no record may
+    say that one is finished which cannot be loaded.
+
+    Raises:
+        RefusedError: if what was written cannot be loaded.
+    """
+    write_policy(policy, folder)
+    load_policy(folder, takes_images=True)
+    return folder
+
+
+def write_policy(policy: Policy, folder: Path) -> Path:
+    """Write a normal Hugging Face folder and return it; who calls this loads it."""
     policy.model.save_pretrained(folder, max_shard_size=MAX_SHARD)
     policy.tokenizer.save_pretrained(folder)
     reader = reader_in(policy.model.config)

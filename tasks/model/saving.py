@@ -1,6 +1,6 @@
 """Saves weights in fp32 or rounded to bf16, and says what the rounding costs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,30 +9,29 @@ from pydantic import JsonValue
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tasks.model.files import Policy, load_policy, save_policy
+from tasks.model.files import Policy, save_policy
 from tasks.model.settings import Precision
 
 DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 
 
-def save_in(policy: Policy, folder: Path, precision: Precision) -> dict[str, JsonValue]:
-    """Write a Hugging Face folder in a precision; return what that rounds away, for the record.
+def save_in(
+    policy: Policy,
+    folder: Path,
+    precision: Precision,
+    write: Callable[[Policy, Path], Path] = save_policy,
+) -> dict[str, JsonValue]:
+    """Save a policy in a precision; return what that rounds away, for the record.
 
     ``rounding`` is the share of the norm of the weights; fp32 weights lose nothing in fp32.
+    ``write`` writes a model that is no causal LM.
     """
     note: dict[str, JsonValue] = {"precision": precision.value}
     if precision is not Precision.FP32:
         lost, whole = squares(policy.model.parameters(), DTYPES[precision]).tolist()
         note["rounding"] = (lost / whole) ** 0.5
     with held_in(policy.model, DTYPES[precision]):
-        save_policy(policy, folder)
-    return note
-
-
-def save_tried(policy: Policy, folder: Path, precision: Precision) -> dict[str, JsonValue]:
-    """Save as ``save_in`` does, and load it once, before a record says that it is finished."""
-    note = save_in(policy, folder, precision)
-    load_policy(folder, takes_images=True)
+        write(policy, folder)
     return note
 
 

@@ -15,9 +15,24 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
-def saved_as(precision: Precision) -> dict[str, JsonValue]:
+class StoredAs(StrEnum):
+    """Floating-point format in which a model of others is stored."""
+
+    AUTO = "auto"
+    """bf16 where all of its weights are bf16, which loses nothing, else fp32."""
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+    def of(self, *, is_bf16: bool) -> Precision:
+        """Return the format for a model, which is or is not in bf16."""
+        if self is StoredAs.AUTO:
+            return Precision.BF16 if is_bf16 else Precision.FP32
+        return Precision(self.value)
+
+
+def saved_as(precision: Precision | StoredAs) -> dict[str, JsonValue]:
     """Return a saved precision as a setting; fp32 is left out, so that older records are found."""
-    return {} if precision is Precision.FP32 else {"saved_precision": precision.value}
+    return {} if precision.value == Precision.FP32.value else {"saved_precision": precision.value}
 
 
 class ScratchSettings(BaseModel):

@@ -5,10 +5,10 @@ from pathlib import Path
 from tasks.contracts.refusal import RefusedError
 from tasks.model.adapter_merge import is_adapter, merge_adapter, refuse_other_base
 from tasks.model.bring_in import Brought, bring_in
-from tasks.model.files import Policy, load_policy, load_tokenizer, save_policy
+from tasks.model.files import load_policy, load_tokenizer
 from tasks.model.identity import differences
 from tasks.model.saving import save_in
-from tasks.model.settings import Precision
+from tasks.model.settings import StoredAs
 
 
 def as_checkpoint(
@@ -16,7 +16,7 @@ def as_checkpoint(
     start: Path,
     into: Path,
     hub_id: str = "",
-    precision: Precision = Precision.FP32,
+    precision: StoredAs = StoredAs.AUTO,
 ) -> Brought:
     """Save a whole model, or a LoRA adapter merged into its start, with the start's tokenizer.
 
@@ -25,7 +25,7 @@ def as_checkpoint(
         start: Folder of the checkpoint that it was trained from.
         into: Folder to write.
         hub_id: Id of the start on the Hub; "" if unknown.
-        precision: Floating-point format of the saved weights.
+        precision: Floating-point format of the saved weights; a merged adapter is not in bf16.
 
     Raises:
         RefusedError: for a folder that cannot be used, or with another tokenizer or template.
@@ -35,7 +35,7 @@ def as_checkpoint(
         policy = load_policy(start)
         policy.model.float()
         merge_adapter(policy.model, source)
-        saved = save_in(policy, into, precision)
+        saved = save_in(policy, into, precision.of(is_bf16=False))
         return Brought(into, {"merged": "a LoRA adapter", "saved": saved})
     brought = bring_in(source, into, precision)
     tokenizer = load_tokenizer(start)
@@ -46,5 +46,6 @@ def as_checkpoint(
             f"{'; and in '.join(differ)}: a teacher scores the student's own tokens. Train with "
             "that checkpoint's tokenizer and template, or declare the one that it was trained from",
         )
-    policy = Policy(load_policy(brought.folder).model, tokenizer)  # its pad token may be another
-    return Brought(save_policy(policy, into), brought.notes)
+    tokenizer.save_pretrained(into)  # its pad token may be another
+    load_policy(into)  # before a record says that it is finished
+    return brought

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tasks.model.files import MAX_SHARD, Policy, load_model, load_policy, save_policy
+from tasks.model.files import MAX_SHARD, Policy, load_model, load_policy, write_policy
 from tasks.model.lora import load_adapter, merged_weights, save_adapter
 from tasks.model.saving import DTYPES, held_in, squares
 from tasks.model.settings import Precision
@@ -42,7 +42,7 @@ def save_student(learner: Learner, tokenizer: PreTrainedTokenizerBase, folder: P
             tokenizer.save_pretrained(folder)
     else:
         with learner.optimizer.full_precision(), held_in(model, kept):
-            save_policy(Policy(model, tokenizer), folder)
+            write_policy(Policy(model, tokenizer), folder)
     if rank() == 0:
         load_policy(folder, takes_images=True)  # before a record says that it is finished
     return folder

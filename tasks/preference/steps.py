@@ -14,7 +14,7 @@ from tasks.contracts.refusal import RefusedError, refuse_other_kind
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, load_policy, load_tokenizer
 from tasks.model.identity import differences
-from tasks.model.saving import save_tried
+from tasks.model.saving import save_in
 from tasks.model.system_prompt import chat_tokens
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -91,7 +91,7 @@ def learn_preferences(
             models, pairs, settings, seed, folder / "trainer", watch
         )
         saved = folder / "model"
-        measurements.notes["saved"] = save_tried(policy, saved, settings.saved_precision)
+        measurements.notes["saved"] = save_in(policy, saved, settings.saved_precision)
         return saved
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)

@@ -58,7 +58,8 @@ def import_teacher(
         start = runner.store.tree(fork_point.digest)
         hub_id = _hub_id(runner, fork_point)
         brought = as_checkpoint(source, start, into / "model", hub_id, settings.saved_precision)
-        report(f"{settings.domain} import", 1, 2, message="compare with the fork point")
+        said = f"saved in {brought.precision}; compare with the fork point"
+        report(f"{settings.domain} import", 1, 2, message=said)
         found = measure_ancestry(runner, brought.folder, fork_point, settings.source)
         measurements.add(0, {"distance": found.distance})
         measurements.notes |= brought.notes

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from lineage.declared import Declared
 from lineage.frozen import Frozen
-from tasks.model.settings import Precision
+from tasks.model.settings import StoredAs
 
 
 class ImportSettings(Frozen):
@@ -18,5 +18,6 @@ class ImportSettings(Frozen):
     license: str = Field(min_length=1)
     """SPDX identifier of the license of the weights."""
     declared: Declared = Declared()
-    saved_precision: Precision = Precision.FP32
-    """Floating-point format in which the teacher is stored."""
+    saved_precision: StoredAs = StoredAs.AUTO
+    """Floating-point format in which the teacher is stored; auto keeps bf16 where all weights are
+    bf16, else it is fp32."""

@@ -10,7 +10,7 @@ from lineage.records.record import Derivation, Input
 from tasks.contracts.handover import StageLabel
 from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.chat import ChatTokens, Tokens
-from tasks.model.files import Policy, load_tokenizer
+from tasks.model.files import Policy, load_tokenizer, write_policy
 from tasks.model.saving import save_in
 from tasks.model.scalar_head import with_scalar_head
 from tasks.platform.measurements import Measurements
@@ -104,8 +104,8 @@ def train_reward_model(
             examples = _examples(runner, data, chat)
             reward_model.shift(-fmean(scorer.score_tokens(examples)))
         saved = folder / "model"
-        as_policy = Policy(reward_model.model, tokenizer)
-        measurements.notes["saved"] = save_in(as_policy, saved, settings.saved_precision)
+        whole, precision = Policy(reward_model.model, tokenizer), settings.saved_precision
+        measurements.notes["saved"] = save_in(whole, saved, precision, write_policy)
         load_reward_model(saved)  # before a record says that it is finished
         return saved
 

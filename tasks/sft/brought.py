@@ -10,7 +10,7 @@ from tasks.model.bring_in import bring_in, digests_of, located
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.model.hub import UNKNOWN_LICENSE, stated_license
-from tasks.model.settings import Precision, saved_as
+from tasks.model.settings import Precision, StoredAs, saved_as
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -22,7 +22,7 @@ def bring_base(
     runner: StepRunner,
     source: str,
     license: str = "",
-    precision: Precision = Precision.FP32,
+    precision: StoredAs = StoredAs.AUTO,
     *,
     speaks: bool = True,
 ) -> Artifact:
@@ -56,6 +56,7 @@ def bring_base(
             measurements.notes["files"] = digests_of(place)
         brought = bring_in(place, into / "model", precision)
         measurements.notes |= brought.notes
+        report("base", 1, 1, message=f"saved in {brought.precision}")
         if speaks:
             _refuse_unusable_template(brought.folder, source)
         return brought.folder

@@ -19,7 +19,7 @@ from tasks.model.architecture import body_of
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy
 from tasks.model.images import reader_in
-from tasks.model.saving import save_tried
+from tasks.model.saving import save_in
 from tasks.platform.measurements import Measurements
 from tasks.platform.provenance import source_digest
 from tasks.platform.resources import use_configured_threads
@@ -77,7 +77,7 @@ def make_image_base(
             policy, rows, settings.training, seed, folder / "trainer", watch
         )
         saved = folder / "model"
-        measurements.notes["saved"] = save_tried(policy, saved, settings.training.saved_precision)
+        measurements.notes["saved"] = save_in(policy, saved, settings.training.saved_precision)
         return saved
 
     return runner.find_or_make(derivation, "checkpoint", make, owner="foundation")

@@ -12,7 +12,7 @@ from tasks.contracts.refusal import refuse_other_kind
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy, load_policy, save_policy
 from tasks.model.images import reader_in
-from tasks.model.saving import save_tried
+from tasks.model.saving import save_in
 from tasks.model.system_prompt import chat_tokens
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
@@ -122,7 +122,7 @@ def finetune(
             policy, rows, settings, seed, folder / "trainer", watch
         )
         saved = folder / "model"
-        measurements.notes["saved"] = save_tried(policy, saved, settings.saved_precision)
+        measurements.notes["saved"] = save_in(policy, saved, settings.saved_precision)
         return saved
 
     return runner.find_or_make(derivation, "checkpoint", make, stage.owner)

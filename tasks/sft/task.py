@@ -6,7 +6,7 @@ from lineage.artifacts import Artifact
 from tasks.contracts.handover import Gated, Plan, StageLabel
 from tasks.contracts.remedies import WarmUpSettings
 from tasks.contracts.scale import Scale
-from tasks.model.settings import Precision
+from tasks.model.settings import Precision, StoredAs
 from tasks.platform import resources
 from tasks.platform.hosting import hosted, show
 from tasks.rollout.settings import SamplingSettings
@@ -50,7 +50,7 @@ def make_text(num_documents: int, seed: int) -> Artifact:
 
 
 @hosted(resources.Stage.FOUNDATION)
-def import_model(source: str, name: str, license: str, saved_precision: Precision) -> Artifact:
+def import_model(source: str, name: str, license: str, saved_precision: StoredAs) -> Artifact:
     """Bring a Hugging Face model in without training, as base or as fork-point."""
     from tasks.platform.step_runner import StepRunner
     from tasks.sft import brought

@@ -10,7 +10,7 @@ LOADERS = {"load_policy", "load_model"}
 PLACERS = {"on_rank_device", "rank_device"}
 IN_HOST_MEMORY = {
     # Tried once after it was written, and dropped.
-    "tasks/model/saving.py": {"save_tried"},
+    "tasks/model/files.py": {"save_policy"},
     # Weights that are added up, compared or saved.
     "tasks/attribution/subject.py": {"load_weights", "open_models", "own_policy"},
     "tasks/merge/controls.py": {"_states", "merge_average.make"},

@@ -35,6 +35,15 @@ def test_a_checkpoint_is_imported_in_bf16(half):
     assert half_of("fork-point@2")
 
 
+@pytest.mark.usefixtures("half")
+def test_a_checkpoint_in_bf16_stays_in_bf16_and_one_in_fp32_in_fp32():
+    store = open_store()
+    for version, precision in ((2, "bf16"), (1, "fp32")):
+        folder = store.tree(Registry(store).resolve(f"fork-point@{version}").digest)
+        assert f"saved as: {precision}" in provost("checkpoint", "import", str(folder))
+        assert half_of("fork-point@released") == (precision == "bf16")
+
+
 # Of the default suite, test_steps of sft and reward_model and test_train of preference and
 # mid_training train from bf16, and test_saved_student saves and audits a student in bf16.
 @pytest.mark.slow

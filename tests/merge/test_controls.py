@@ -12,6 +12,8 @@ from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.merge import controls
 from tasks.merge.settings import MergeSettings
 from tasks.model.files import save_policy
+from tasks.model.saving import save_in
+from tasks.model.settings import Precision
 from tasks.platform.step_runner import StepRunner, find_finished
 from tests.support.making import write_record
 from tests.support.mirrors import MemoryMirror
@@ -90,6 +92,24 @@ def test_the_average_lies_between_its_teachers(runner, plan):
         ("teacher", "one", 0.5),
         ("teacher", "two", 0.5),
     ]
+
+
+def test_a_student_in_bf16_rounds_no_merge(runner, plan, tmp_path, monkeypatch):
+    save_in(tiny_policy(), tmp_path / "half", Precision.BF16)
+    digest = runner.store.put_tree(tmp_path / "half")
+    half = plan.model_copy(update={"student": recorded(runner, "checkpoint", digest, name="half")})
+    whole, made = (weights_of(runner, controls.merge_average(runner, p)) for p in (plan, half))
+    assert all(torch.equal(whole[name], made[name]) for name in whole)
+    monkeypatch.setattr(controls, "_validate", lambda *_: 0.5)
+    tuned = weights_of(runner, controls.merge_tuned(runner, half, MergeSettings(weights=[0.25])))
+    start, one, two = (
+        weights_of(runner, each)
+        for each in (half.student, *(teacher.checkpoint for teacher in plan.teachers))
+    )
+    for name, tensor in tuned.items():
+        begun = start[name].float()
+        moved = begun + 0.25 * ((one[name] - begun) + (two[name] - begun))
+        torch.testing.assert_close(tensor, moved, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("best", WEIGHTS)

@@ -5,9 +5,9 @@ from pydantic import JsonValue
 
 from lineage.records.record import Records
 from lineage.store.store import open_store
-from tasks.model.settings import Precision
+from tasks.model.settings import StoredAs
 from workflows.commands.local import quiet, run_locally
-from workflows.commands.options import saved_precision
+from workflows.commands.options import stored_as
 from workflows.commands.output import say
 from workflows.foundation import import_checkpoint
 
@@ -40,8 +40,8 @@ def checkpoint() -> None:
 @click.option(
     "--license", "license", default="", help="License of the model, if its files do not state it."
 )
-@saved_precision
-def import_(source: str, role: str, license: str, saved_precision: Precision) -> None:
+@stored_as
+def import_(source: str, role: str, license: str, saved_precision: StoredAs) -> None:
     """Register SOURCE, a Hugging Face folder or ID[@REVISION], without training.
 
     The files are copied into the store and hashed; a Hub id is resolved to its commit, and the

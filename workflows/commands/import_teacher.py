@@ -14,7 +14,7 @@ from lineage.view.summary import summary_of
 from tasks.contracts.handover import DomainSettings
 from tasks.contracts.inputs import told_by_name
 from tasks.evaluate.settings import EvaluationSettings
-from tasks.model.settings import Precision
+from tasks.model.settings import StoredAs
 from tasks.release.settings import ImportSettings
 from tasks.rollout.environment import SPLITS
 from tasks.rollout.settings import SamplingSettings
@@ -22,7 +22,7 @@ from workflows.commands.faculty import place_of, team_settings
 from workflows.commands.local import quiet, run_locally
 from workflows.commands.models import conclude
 from workflows.commands.names import told_of_candidate
-from workflows.commands.options import chosen, saved_precision
+from workflows.commands.options import chosen, stored_as
 from workflows.commands.output import as_json, say
 from workflows.imported import import_and_release
 
@@ -68,7 +68,7 @@ class MeasuredWith:
     metavar="NAME=VALUE",
     help=f"A fact of its training; several times: {', '.join(Declared.model_fields)}.",
 )
-@saved_precision
+@stored_as
 @as_json
 def import_(
     source: str,
@@ -78,7 +78,7 @@ def import_(
     declare: tuple[str, ...],
     as_document: bool,
     system_prompt: Path | None,
-    saved_precision: Precision,
+    saved_precision: StoredAs,
     **stated: str | float | None,
 ) -> None:
     """Release SOURCE, a Hugging Face folder, an ID[@REVISION] or a LoRA adapter, as a teacher.

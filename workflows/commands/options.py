@@ -9,7 +9,7 @@ from flytekit.core.workflow import PythonFunctionWorkflow
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tasks.model.settings import Precision
+from tasks.model.settings import Precision, StoredAs
 from tasks.mopd.launch_form import merged, split
 
 _PLAIN: dict[object, click.ParamType[Any]] = {
@@ -166,4 +166,12 @@ saved_precision = click.option(
     show_default=True,
     help="Floating-point format of the stored weights; bf16 takes half the disk.",
 )
-"""Option of commands that store a model."""
+"""Option of commands that store what they trained."""
+stored_as = click.option(
+    "--saved-precision",
+    type=Member(StoredAs),
+    default=StoredAs.AUTO.value,
+    show_default=True,
+    help="Floating-point format of the stored weights; auto keeps bf16 where all are bf16.",
+)
+"""Option of commands that store a model of others."""
