@@ -54,9 +54,9 @@ class RunMonitor:
         Args:
             step: Number of the step, for the message.
             rollouts: The step's rollouts.
-            metrics: Metrics of the update: ``sampler_gap``, and ``from_uniform/<teacher>``,
-                ``entropy/<teacher>``, ``unsteady/<teacher>``, ``kl/<teacher>``, if the objective
-                reports them.
+            metrics: Metrics of the update: ``sampler_gap`` and ``stale_gap``, and
+                ``from_uniform/<teacher>``, ``entropy/<teacher>``, ``unsteady/<teacher>``,
+                ``kl/<teacher>``, if the objective reports them.
 
         Raises:
             TrainingAbortedError: for an alarm with the reaction stop.
@@ -114,6 +114,21 @@ class RunMonitor:
                     "the update would learn from text of another policy. Check that the server "
                     "received the last weights, serves in the trainer's precision, and samples at "
                     "the temperature of the settings; or sample with the transformers engine",
+                ),
+            )
+        gap, most = metrics.get("stale_gap", 0.0), self._settings.most_stale_gap
+        if not gap <= most:
+            yield (
+                "stale",
+                Alarm(
+                    "stale-gap",
+                    self._settings.stale_gap,
+                    f"step {step}: tokens that were sampled one update before have "
+                    f"log-probabilities {gap:.2g} nats from the trainer's on average, more than "
+                    f"{most:g} (with sign: {metrics['stale_bias']:+.2g}). Either the server errs, "
+                    "or the update moved the policy that far. Run again with loop.staleness=0: if "
+                    "sampler_gap is as large there, check the server's weights, precision and "
+                    "temperature; if it is small, lower the learning rate",
                 ),
             )
 

@@ -223,6 +223,11 @@ class HealthSettings(BaseModel):
     most_sampler_gap: float = Field(default=0.1, gt=0)
     """Maximum mean |difference| between the sampler's and the trainer's log-probabilities of a
     step's tokens, in nats. In fp32 it is 1e-5, and a bf16 server's noise is about 0.01."""
+    stale_gap: Reaction = Reaction.STOP
+    most_stale_gap: float = Field(default=0.3, gt=0)
+    """The same maximum for tokens that were sampled one update before (``loop.staleness``). They
+    also hold what that update changed: 0.1 as above, and 0.2 for an update, which is PPO's clip
+    (ln 1.2)."""
     teacher_jump: Reaction = Reaction.WARN
     most_kl_growth: float = Field(default=3.0, gt=1)
     """Maximum ratio of a teacher's KL to its largest of the last ten steps. A frozen teacher's KL

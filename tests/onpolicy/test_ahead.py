@@ -15,7 +15,8 @@ from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.distributed.ahead import AheadDraws, AheadStage, player_of_run
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.loop import LoopCallbacks, LoopObservers, train
-from tasks.onpolicy.settings import Correction, ImportanceMask, LoopSettings
+from tasks.onpolicy.run_monitor import RunMonitor
+from tasks.onpolicy.settings import Correction, HealthSettings, ImportanceMask, LoopSettings
 from tasks.platform.resume import RandomNumbers, States
 from tasks.rl.settings import RlSettings
 from tasks.rollout.client import LocalEnvironment
@@ -167,6 +168,32 @@ def test_the_gap_of_stale_tokens_is_not_taken_for_the_samplers(sampling):
     assert "stale_gap" not in first
     assert second["stale_gap"] > 1e-3
     assert "sampler_gap" not in second
+
+
+@pytest.mark.medium
+def test_a_server_that_errs_only_after_the_compared_turns_raises_the_alarm(stand_in, sampling):
+    """Each log-probability of the fifth turn and later is a nat too low."""
+    num_compared = 4
+
+    def spoil(answer):
+        if len(stand_in.bodies("/v1/completions")) > num_compared:
+            spoiled = answer["choices"][0]["logprobs"]
+            spoiled["token_logprobs"] = [nats - 1.0 for nats in spoiled["token_logprobs"]]
+
+    def alarms(run):
+        said = []
+        health = HealthSettings(stale_gap="warn", sampler_gap="warn", runaway_steps=STEPS + 1)
+        monitor = RunMonitor(health, run.policy.model.config.vocab_size, said.append)
+        for (step, metrics), rollouts in zip(run.metrics, run.seen, strict=True):
+            monitor.check(step, rollouts, metrics)
+        return [one for one in said if "sampled one update before" in one]
+
+    assert alarms(Run(sampling, staleness=1).go()) == []
+    stand_in.asked.clear()
+    stand_in.spoil = spoil
+    spoiled = Run(sampling, staleness=1).go()
+    assert spoiled.metrics[1][1]["stale_gap"] > 0.9
+    assert len(alarms(spoiled)) == 1
 
 
 @pytest.mark.medium

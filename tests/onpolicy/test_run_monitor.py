@@ -102,6 +102,18 @@ def test_a_gap_between_sampler_and_trainer_stops_the_run():
     assert len(warnings) == 1
 
 
+def test_a_gap_of_stale_tokens_has_a_limit_and_a_reason_of_its_own():
+    made, warnings = health()
+    # above the limit for tokens of this policy, 0.1
+    made.check(1, SAID, WELL | {"stale_gap": 0.3, "stale_bias": 0.0})
+    with raised(TrainingAbortedError, "stale-gap", "step 2", "0.31 ", "loop.staleness=0"):
+        made.check(2, SAID, WELL | {"stale_gap": 0.31, "stale_bias": -0.3})
+    made, warnings = health(stale_gap="warn", most_stale_gap=0.05)
+    for step, gap in enumerate((0.06, math.nan), start=1):
+        made.check(step, SAID, WELL | {"stale_gap": gap, "stale_bias": gap})
+    assert len(warnings) == 1  # still the same alarm
+
+
 def kl(nats):
     return WELL | {"kl/math": nats}
 
