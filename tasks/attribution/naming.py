@@ -121,6 +121,8 @@ class Reliability(Frozen):
     rank_correlation: RankCorrelation
     most_tokens: int
     """Most tokens of a tested response; contrasts and sets of behaviors were not tested."""
+    weights: int
+    """Number of weights of the tested models."""
 
     def of_name(self, *, pushed: bool) -> str:
         """Return how often a teacher's name was right, in words."""
@@ -129,7 +131,8 @@ class Reliability(Frozen):
         )
         return (
             f"of names of teachers with updates that pushed {how}, as here, {tested.words()} were "
-            "right where behaviors were planted"
+            "right where short answers were planted in models of "
+            f"{self.weights / 1e6:.2g} M weights"
         )
 
     def of_nobody(self) -> str:

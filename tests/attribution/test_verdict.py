@@ -149,6 +149,14 @@ def test_the_accuracy_in_a_verdict_is_the_measured_one():
     absence = {name: figures["all"]["mean"] for name, figures in measured["absence"].items()}
     assert round(absence[FIRST_ORDER], 2) == figures.rank_correlation.first_order
     assert round(absence["a retrain of the other seed"], 2) == figures.rank_correlation.retrain
+    # The files of the models hold four bytes a weight, and vary with the vocabulary of a set.
+    sizes = [row["bytes"]["model"] / 4 for row in measured["cost"]]
+    assert min(sizes) <= figures.weights <= max(sizes)
+
+
+def test_a_verdict_says_in_how_large_models_names_were_tested():
+    confidence = judge(case(), []).confidence
+    assert "planted in models of 0.16 M weights" in confidence
 
 
 def test_no_teacher_is_named_for_a_response_that_the_student_does_not_give():
