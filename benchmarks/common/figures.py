@@ -31,6 +31,7 @@ from benchmarks.common.estimates import (
 from benchmarks.common.layout_estimates import LAYOUT_FIGURES
 from benchmarks.common.markdown import origin, result, table
 from benchmarks.common.results import load, noted_reads
+from benchmarks.controls.shown import CONTROL_TABLES
 from benchmarks.gate.costs import gate_baseline, gate_costs
 from benchmarks.gate.fresh.calibrated import calibrated_ancestry, calibrated_table, calibrated_today
 from benchmarks.gate.fresh.limits import limits_table
@@ -216,6 +217,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gate_baseline": gate_baseline,
     "gate_costs": gate_costs,
     "gate_warmed": warmed_table,
+    **CONTROL_TABLES,
     **CALIBRATED,
     **FRESH,
     "recipe_counts": recipe_counts,

@@ -18,6 +18,8 @@ from benchmarks.attribution.tables import tables
 from benchmarks.common.checkout import RESULTS
 from benchmarks.common.prompt_rows import scorecard_of
 from benchmarks.common.results import Row, load
+from benchmarks.controls.__main__ import figures_of_seeds
+from benchmarks.controls.shown import TABLE as CONTROLS
 from benchmarks.faults.rows import report
 from benchmarks.gate.cases import read
 from benchmarks.gate.fresh.__main__ import figures_of_cases as fresh_figures
@@ -76,6 +78,8 @@ def summaries() -> Iterator[Summary]:
     )
     yield Summary("gate_fresh.json", _figures("gate_fresh"), fresh_figures)
     yield Summary("map.json", _figures("map"), map_figures)
+    if CONTROLS.exists():
+        yield Summary("controls.json", _figures("controls"), figures_of_seeds)
     yield Summary("recipes.json", _figures("recipes"), figures_of_runs)
     yield Summary("faults.json", load(RESULTS / "faults.json", {}), report)
     yield from _from_prompts()

@@ -1,23 +1,24 @@
 """One seed of the comparison: base, fork point, four teachers, the student and its controls.
 
 All but the base, and the prompts, depend on the seed. Each step is recorded, so a run that was cut
-off goes on.
+off goes on. Five seeds have the controls that matter most. Two of them have all, and a second
+round: every teacher climbs again from the student, and the new teachers are merged into it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.controls.planned import REFRESHED, SECOND_ROUND, WHOLE, controls_of
 from lineage.artifacts import Artifact, Student, read_manifest
 from lineage.registry.registry import Registry
-from tasks.contracts.controls import Control
 from tasks.contracts.handover import Domain, StageLabel
 from tasks.contracts.planned import plan_of
 from tasks.contracts.scale import Scale
 from tasks.evaluate.cards import score_teacher
 from tasks.evaluate.cost import cost_of_methods
 from tasks.evaluate.measure import read_measured
-from tasks.evaluate.scores import STUDENT
+from tasks.evaluate.scores import STUDENT, TEACHER
 from tasks.evaluate.settings import EvaluationSettings
 from tasks.platform.step_runner import StepRunner
 from tasks.release.checkpoints import register_checkpoint
@@ -29,7 +30,7 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.sft.settings import SftSettings
 from tasks.sft.steps import finetune
 from workflows.commands.local import run_locally
-from workflows.consolidation.workflow import consolidate
+from workflows.consolidation.workflow import consolidate, consolidate_refreshed
 from workflows.testbed.add.settings import RL
 from workflows.testbed.base import SEED, VERIFIABLE, make_testbed, package_of
 
@@ -49,13 +50,32 @@ def run_seed(seed: int) -> dict[str, Any]:
     fork_point = finetune(runner, base, demonstrations, SFT, seed, label)
     rl: RlSettings = RL.model_copy(update={"sampling": SAMPLING})
     releases = [released(runner, fork_point, fork_point, each, rl, seed) for each in domains]
-    controls = (
+    student = merged(runner, fork_point, releases, first_round(seed), seed)
+    if seed not in WHOLE:
+        return student
+    again = merged(runner, fork_point, releases, second_round(seed), seed)
+    rows = {SECOND_ROUND: again["rows"][STUDENT], REFRESHED: again["rows"][TEACHER]}
+    return {
+        **student,
+        "rows": {**student["rows"], **rows},
+        "costs": {**student["costs"], SECOND_ROUND: again["costs"][STUDENT]},
+    }
+
+
+def first_round(seed: int) -> "Merge":
+    """Return the consolidation of a seed with its controls."""
+    settings = (
         f"max_new_tokens={SAMPLING.max_new_tokens}",
-        f"controls={','.join(control.value for control in Control)}",
+        f"controls={','.join(control.value for control in controls_of(seed))}",
         f"control_rl_learning_rate={RL.loop.learning_rate}",
     )
-    merge = Merge(f"controls-{seed}", {"mopd_steps": STEPS}, controls)
-    return merged(runner, fork_point, releases, merge, seed)
+    return Merge(f"controls-{seed}", {"mopd_steps": STEPS}, settings)
+
+
+def second_round(seed: int) -> "Merge":
+    """Return the same consolidation with a second round, which finds the first one's student."""
+    settings = (f"max_new_tokens={SAMPLING.max_new_tokens}", "controls=none")
+    return Merge(f"controls-{seed}-again", {"mopd_steps": STEPS}, settings, is_refreshed=True)
 
 
 def released(
@@ -86,6 +106,9 @@ class Merge:
     """Inputs of the launch form for the round: ``mopd_steps`` and, if wanted, others."""
     settings: tuple[str, ...]
     """Settings of the launch form, such as ``controls=mix_rl``."""
+    is_refreshed: bool = False
+    """Whether its teachers climb again from its student, and are merged into it. What is measured
+    is the student of this second round then."""
 
 
 def merged(
@@ -100,7 +123,7 @@ def merged(
     # A later one may have been registered since: merges of several fork points share a store.
     start = Registry(runner.store).resolve(fork_point.digest)
     run_locally(
-        consolidate,
+        consolidate_refreshed if merge.is_refreshed else consolidate,
         teachers=[release.digest for release in releases],
         student=f"fork-point@{start.version}",
         publish_as=merge.name,
@@ -116,24 +139,32 @@ def merged(
 
 
 def figures(runner: StepRunner, reference: str) -> dict[str, Any]:
-    """Return what the scorecard of a published student measured, and what each method took."""
+    """Return what the scorecard of a published student measured, and what each method took.
+
+    ``rows`` has the outcomes by method and domain, with those of each teacher on its own domain.
+    ``teachers`` has each teacher's on all domains.
+    """
     entry = Registry(runner.store).resolve(reference)
     student = Artifact(kind="student", digest=entry.digest, record=entry.record)
     manifest = read_manifest(runner.store, entry.digest, Student)
     rows: dict[str, dict[str, Any]] = {}
+    teachers: dict[str, dict[str, Any]] = {}
     for item in runner.records.read(manifest.scorecard.record).inputs:
         kind, _, name = item.role.partition(".")
-        if kind == "teacher" and name != item.name:
-            continue  # a teacher on another's domain
-        method = "teacher" if kind == "teacher" else name
         found = Artifact(kind="evaluation", digest=item.artifact, record=item.record)
-        rows.setdefault(method, {})[item.name] = [
+        outcomes = [
             {"prompt": each.prompt, "scores": each.scores, "lengths": each.lengths}
             for each in read_measured(runner, found).outcomes
         ]
+        if kind == "teacher":
+            teachers.setdefault(name, {})[item.name] = outcomes
+        else:
+            rows.setdefault(name, {})[item.name] = outcomes
+    rows[TEACHER] = {name: measured[name] for name, measured in teachers.items()}
     methods = {STUDENT: manifest.checkpoint, **manifest.controls}
     costs = cost_of_methods(runner.records, plan_of(runner, student), methods)
     return {
         "rows": rows,
+        "teachers": teachers,
         "costs": {name: cost.model_dump(mode="json") for name, cost in costs.items()},
     }
