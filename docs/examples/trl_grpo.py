@@ -25,6 +25,13 @@ from tasks.rollout.worker.client import EnvironmentWorker
 
 def train(job: dict) -> None:
     """Train as the job says, and leave its rungs."""
+    with EnvironmentWorker(Path(job["environment"]), domain=job["domain"]) as worker:
+        if worker.max_turns > 1:  # the reward would grade the first turn as if it were all
+            sys.exit(f"{job['domain']} has {worker.max_turns} turns, and this trainer plays one")
+        _train(job, worker)
+
+
+def _train(job: dict, worker: EnvironmentWorker) -> None:
     output, rungs, sampling = Path(job["output"]), job["rungs"], job["sampling"]
     system = job["system_prompt"]  # only the teacher sees it; "" for none
     prompts = {prompt.id: prompt for prompt in read_prompts(Path(job["prompts"]))}
@@ -42,22 +49,21 @@ def train(job: dict) -> None:
         report_to=[],
         **job["settings"],
     )
-    with EnvironmentWorker(Path(job["environment"]), domain=job["domain"]) as worker:
 
-        def reward(completions: list, id: list, **_: object) -> list[float]:
-            said = [Turn("assistant", completion[0]["content"]) for completion in completions]
-            episodes = [Episode(prompts[i], (turn,)) for i, turn in zip(id, said, strict=True)]
-            return [grade.score for grade in worker.grade(episodes)]
+    def reward(completions: list, id: list, **_: object) -> list[float]:
+        said = [Turn("assistant", completion[0]["content"]) for completion in completions]
+        episodes = [Episode(prompts[i], (turn,)) for i, turn in zip(id, said, strict=True)]
+        return [grade.score for grade in worker.grade(episodes)]
 
-        trainer = GRPOTrainer(
-            model=job["start"],
-            reward_funcs=reward,
-            args=arguments,
-            train_dataset=Dataset.from_list(rows),
-            processing_class=AutoTokenizer.from_pretrained(job["start"]),
-        )
-        begun = output / "trainer"
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(begun) if begun.is_dir() else None)
+    trainer = GRPOTrainer(
+        model=job["start"],
+        reward_funcs=reward,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(job["start"]),
+    )
+    begun = output / "trainer"
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(begun) if begun.is_dir() else None)
     for step in rungs:
         shutil.copytree(begun / f"checkpoint-{step}", output / f"step-{step}", dirs_exist_ok=True)
     with (output / "metrics.jsonl").open("w") as file:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -22,6 +21,7 @@ from tasks.model.files import (
     Policy,
     load_tokenizer,
     load_whole_model,
+    map_file,
     read_header,
     refuse_foreign_code,
 )
@@ -110,11 +110,12 @@ def bring_in(source: Path, into: Path, precision: StoredAs = StoredAs.AUTO) -> B
     A chat template that cannot play several turns gives way to ours, if ours gives the same text.
 
     Raises:
-        RefusedError: for a folder without safetensors or tokenizer, weights that contradict the
-            config, and token ids that the model does not have.
+        RefusedError: for a folder without safetensors or tokenizer, a file that cannot be read,
+            weights that contradict the config, and token ids that the model does not have.
     """
     refuse_other_weights(source)
     refuse_foreign_code(source)
+    kept = precision.of(is_bf16=holds_bf16(source))
     config, tokenizer = _config(source), _tokenizer(source)
     notes: dict[str, JsonValue] = {}
     if config.get_text_config() is not config:
@@ -128,7 +129,7 @@ def bring_in(source: Path, into: Path, precision: StoredAs = StoredAs.AUTO) -> B
         notes["trimmed_rows"] = trimmed
     if replaced := replace_template(tokenizer):
         notes["template"] = f"Provost's training template for {replaced}"
-    notes["saved"] = save_in(policy, into, precision.of(is_bf16=holds_bf16(source)))
+    notes["saved"] = save_in(policy, into, kept)
     return Brought(into, notes)
 
 
@@ -218,12 +219,6 @@ def _language_model(source: Path, config: PretrainedConfig, into: Path) -> Path:
 
 def _language_weights(source: Path) -> Iterator[tuple[str, Tensor]]:
     for path in sorted(source.glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - not a mapping
-                    if _INNER in name or name.startswith("lm_head."):
-                        yield name.replace(_INNER, ""), file.get_tensor(name)
-        except SafetensorError as error:
-            raise RefusedError(
-                "unreadable-weights", f"{path} cannot be read: {error}. Fetch the file again"
-            ) from error
+        for name, tensor in map_file(path).items():
+            if _INNER in name or name.startswith("lm_head."):
+                yield name.replace(_INNER, ""), tensor

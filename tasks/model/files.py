@@ -92,6 +92,8 @@ def _load(
     """Return the model of a folder, and its weights that the model does not have."""
     refuse_other_weights(folder)
     refuse_foreign_code(folder)
+    for file in folder.glob("*.safetensors"):
+        read_header(file)  # else a truncated file is an error of the library, without its name
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if reads_images(config) and not takes_images:
         raise RefusedError(

@@ -1,8 +1,10 @@
 """A team climbs by TRL's GRPOTrainer, with the example that the guide names."""
 
-import importlib
+import importlib.util
 import json
+import re
 import shutil
+from types import ModuleType
 
 import pytest
 
@@ -11,10 +13,13 @@ from lineage.registry.registry import Registry
 from lineage.store.store import open_store
 from tasks.model.files import load_policy
 from tasks.platform.step_runner import StepRunner
+from tasks.rl.external_settings import ExternalTrainer
+from tasks.rollout.worker.bundle import collect
 from tests.support.project_files import ROOT
 from tests.support.refusals import provost
 from tests.support.tiny_faculty import climb, importable, write_team
 
+EXAMPLE = ROOT / "docs" / "examples" / "trl_grpo.py"
 PACKAGE = "trl_teams"
 SETTINGS = """
 from tasks.contracts.handover import DomainSettings
@@ -63,10 +68,34 @@ def team(tmp_path):
     folder = tmp_path / "teams" / PACKAGE / "shout"
     (folder / "settings.py").write_text(SETTINGS)
     (folder / "workflow.py").write_text(WORKFLOW)
-    shutil.copy(ROOT / "docs" / "examples" / "trl_grpo.py", folder / "train.py")
+    shutil.copy(EXAMPLE, folder / "train.py")
     with importable(tmp_path / "teams"):
         importlib.invalidate_caches()
         yield f"{PACKAGE}.shout"
+
+
+def test_the_guides_trainer_is_one_as_it_is_written():
+    guide = (ROOT / "docs" / "guides" / "your-own-model.md").read_text()
+    [text] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    made = ModuleType("made")
+    exec(compile(text, "settings.py", "exec"), made.__dict__)  # noqa: S102 - our own page
+    assert isinstance(made.TRAINER, ExternalTrainer)
+    assert made.TRAINER.sampling.max_new_tokens == 256
+
+
+@pytest.mark.medium
+def test_the_example_refuses_an_environment_of_several_turns(tmp_path):
+    package = write_team(tmp_path / "teams", "shout", package="turning_teams")
+    file = tmp_path / "teams" / "turning_teams" / "shout" / "environment.py"
+    file.write_text(file.read_text().replace("max_turns = 1", "max_turns = 3"))
+    with importable(tmp_path / "teams"):
+        bundle = collect(package, tmp_path / "bundle")
+    job = {"environment": str(bundle), "domain": "shout"}  # it reads no more of it
+    spec = importlib.util.spec_from_file_location("trl_example", EXAMPLE)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    with pytest.raises(SystemExit, match="shout has 3 turns"):
+        example.train(job)
 
 
 @pytest.mark.slow

@@ -7,15 +7,18 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from transformers import (
     Gemma3Config,
     Gemma3ForConditionalGeneration,
     Mistral3Config,
     Mistral3ForConditionalGeneration,
+    PreTrainedTokenizerFast,
 )
 
 from tasks.model.bring_in import bring_in, source_folder
-from tasks.model.files import load_model, load_policy, save_policy
+from tasks.model.files import Policy, load_model, load_policy, save_policy
 from tasks.model.hub import snapshot_of
 from tasks.model.lora import add_adapter, save_adapter
 from tasks.model.settings import AdapterSettings
@@ -101,6 +104,46 @@ def test_a_folder_without_tokenizer_is_refused(folder, refuses):
     refuses("no-tokenizer", str(folder))
 
 
+def test_a_path_without_a_folder_is_refused_and_not_looked_for_on_the_hub(tmp_path):
+    for text in (str(tmp_path / "none"), "./no-such-folder", "~/no-such-folder"):
+        with refused("no-folder", text):
+            source_folder(text)
+    assert source_folder("org/model") is None
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5], ids=["empty", "truncated"])
+def test_weights_that_cannot_be_read_are_refused_by_file(folder, refuses, kept):
+    file = folder / "model.safetensors"
+    data = file.read_bytes()
+    file.write_bytes(data[: int(kept * len(data))])
+    refuses("broken-safetensors", str(file))
+    with refused("broken-safetensors", str(file)):
+        load_model(folder)
+
+
+def test_weights_of_a_model_that_also_sees_that_cannot_be_read_are_refused(tmp_path, refuses):
+    folder = tmp_path / "whole"
+    gemma().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(b"no tensors")
+    refuses("broken-safetensors", "model.safetensors", place=folder)
+
+
+@pytest.mark.parametrize("text", ["{}", "no JSON"])
+def test_an_unreadable_tokenizer_is_refused(folder, refuses, text):
+    (folder / "tokenizer.json").write_text(text)
+    refuses("unreadable-tokenizer", str(folder))
+
+
+def test_ids_without_a_token_between_others_are_refused(tmp_path, refuses):
+    words = {"<end>": 0, "a": 1, "b": 2, "d": 4, "e": 7}  # 3, 5 and 6 are no token
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(words, unk_token="a")), eos_token="<end>"
+    )
+    policy = Policy(tiny_model(vocab_size=8), made)
+    refuses("ids-without-token", "3 ids", "[3, 5, 6]", place=save_policy(policy, tmp_path / "gaps"))
+
+
 def test_an_unreadable_config_is_refused(folder, refuses):
     configured(folder, model_type="no-such-architecture")
     refuses("unreadable-config", "no-such-architecture")
@@ -174,12 +217,13 @@ def test_of_a_model_that_also_sees_the_language_model_is_kept(tmp_path, make):
 
 
 class _Hub(BaseHTTPRequestHandler):
-    """Answers as the Hub does for a gated model, and for one that does not exist."""
+    """Answers as the Hub does for a gated model, a revision or a model that does not exist."""
 
     def do_HEAD(self):
-        gated = "gated" in self.path
-        self.send_response(403 if gated else 404)
-        self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
+        known = {"gated": "GatedRepo", "known": "RevisionNotFound"}
+        code = next((code for name, code in known.items() if name in self.path), "RepoNotFound")
+        self.send_response(403 if code == "GatedRepo" else 404)
+        self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -209,6 +253,11 @@ def test_a_gated_model_and_an_unknown_one_are_refused_by_name(hub):
         snapshot_of("org/none", "v2", endpoint=hub)
     with refused("unknown-model", "not a name"):
         snapshot_of("not a name")
+
+
+def test_an_unknown_revision_of_a_known_model_is_refused_by_its_name(hub):
+    with refused("unknown-revision", "org/known", "'v9'"):
+        snapshot_of("org/known", "v9", endpoint=hub)
 
 
 def test_a_gated_model_without_network_is_refused_with_the_way_round(monkeypatch, tmp_path):

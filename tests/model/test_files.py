@@ -64,11 +64,6 @@ def test_a_model_is_loaded_in_the_precision_that_it_was_saved_in(policy, tmp_pat
     assert load_model(saved).dtype == torch.bfloat16
 
 
-def test_a_fetched_model_is_stored_in_single_precision(policy, tmp_path):
-    half = save_policy(Policy(policy.model.bfloat16(), policy.tokenizer), tmp_path / "half")
-    assert load_model(bring_in(half, tmp_path / "copy").folder).dtype == torch.float32
-
-
 @LOADERS
 def test_pickled_weights_are_refused(policy, folder, fetch):
     (folder / "model.safetensors").unlink()

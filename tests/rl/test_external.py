@@ -40,7 +40,8 @@ for step in job["settings"].get("leaves", job["rungs"]):
     file.chmod(0o644)
     save_file(weights, file, {"format": "pt"})
 rows = [{"step": step, "reward": step / 10, "note": "text"} for step in job["rungs"]]
-(output / "metrics.jsonl").write_text("\\n".join(map(json.dumps, rows)))
+lines = [*map(json.dumps, rows), *job["settings"].get("lines", [])]
+(output / "metrics.jsonl").write_text("\\n".join(lines))
 """
 
 
@@ -129,6 +130,12 @@ def test_a_finished_climb_is_found_and_a_changed_file_makes_another(runner, laun
     assert launch() == first
     (team / "train.py").write_text(TRAINER + "# changed\n")
     assert launch() != first
+
+
+@pytest.mark.parametrize("line", ["no JSON", "[1]", '{"reward": 1}', '{"step": "one"}'])
+def test_metrics_that_cannot_be_read_are_refused_by_their_line(runner, launch, line):
+    with refused("unreadable-metrics", "metrics.jsonl, line 3"):  # after two rungs' rows
+        launch(lines=[line])
 
 
 def test_a_failure_names_code_and_log_and_the_next_launch_goes_on(runner, launch):
