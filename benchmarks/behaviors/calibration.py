@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 
 from lineage.frozen import Frozen
 from tasks.attribution.verdict import Case
+from tasks.contracts.refusal import RefusedError
 
 NO_TEACHER = ""
 RIDGE = 0.1
@@ -69,10 +70,7 @@ class NameCalibration(Frozen):
 
     def answer(self, evidence: AuditEvidence) -> NamedAnswer:
         """Return the likelier of the best candidate and no teacher, with its probability."""
-        by_teacher = {
-            name: _logistic(self.teacher, features)
-            for name, features in of_teachers(evidence).items()
-        }
+        by_teacher = _by_teacher(self.teacher, evidence)
         features = of_item(evidence, by_teacher)
         named, untaught = (_logistic(part, features) for part in (self.named, self.untaught))
         best = max(by_teacher, key=lambda name: by_teacher[name])
@@ -117,26 +115,54 @@ def _logistic(weights: Sequence[float], features: Sequence[float]) -> float:
     return 0.5 * (1 + math.tanh(total / 2))
 
 
-def fitted(known: Sequence[tuple[AuditEvidence, Truth]]) -> NameCalibration:
-    """Return the calibration that questions with known answers give."""
-    rows = [
-        (features, name in truth)
-        for evidence, truth in known
-        for name, features in of_teachers(evidence).items()
-    ]
-    teacher = logistic_fit(rows)
+def fitted(worlds: Sequence[Sequence[tuple[AuditEvidence, Truth]]]) -> NameCalibration:
+    """Return the calibration that questions with known answers give.
+
+    The last two regressions rest on what the first says. It would be too sure of the questions that
+    it was fitted on. So they are fitted on what it says of each world when fitted on the others.
+
+    Args:
+        worlds: The questions of each world, of at least two.
+
+    Raises:
+        RefusedError: for fewer worlds.
+    """
+    if len(worlds) < 2:
+        raise RefusedError(
+            "no-worlds",
+            f"{len(worlds)} worlds with questions cannot give a calibration, because each world "
+            "is answered by a fit on the others: run at least two",
+        )
     named, untaught = [], []
-    for evidence, truth in known:
-        by_teacher = {
-            name: _logistic(teacher, features) for name, features in of_teachers(evidence).items()
-        }
-        features = of_item(evidence, by_teacher)
-        best = max(by_teacher, key=lambda name: by_teacher[name])
-        named.append((features, best in truth))
-        untaught.append((features, not truth))
+    for place, own in enumerate(worlds):
+        others = [each for at, world in enumerate(worlds) if at != place for each in world]
+        teacher = _teacher_fit(others)
+        for evidence, truth in own:
+            by_teacher = _by_teacher(teacher, evidence)
+            features = of_item(evidence, by_teacher)
+            best = max(by_teacher, key=lambda name: by_teacher[name])
+            named.append((features, best in truth))
+            untaught.append((features, not truth))
     return NameCalibration(
-        teacher=teacher, named=logistic_fit(named), untaught=logistic_fit(untaught)
+        teacher=_teacher_fit([each for world in worlds for each in world]),
+        named=logistic_fit(named),
+        untaught=logistic_fit(untaught),
     )
+
+
+def _teacher_fit(known: Sequence[tuple[AuditEvidence, Truth]]) -> tuple[float, ...]:
+    return logistic_fit(
+        [
+            (features, name in truth)
+            for evidence, truth in known
+            for name, features in of_teachers(evidence).items()
+        ]
+    )
+
+
+def _by_teacher(weights: Sequence[float], evidence: AuditEvidence) -> dict[str, float]:
+    """Return how likely it is of each teacher alone that it taught the behavior."""
+    return {name: _logistic(weights, values) for name, values in of_teachers(evidence).items()}
 
 
 def logistic_fit(rows: Sequence[tuple[Sequence[float], bool]]) -> tuple[float, ...]:

@@ -10,11 +10,15 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.behaviors.asking import CONTRAST, RESPONSE
+from benchmarks.behaviors.judging import Cluster
+from benchmarks.behaviors.taught import NEVER, SPILL
 from tasks.attribution.verdict import Case, judge
 
-SHOWN = math.log(0.1 / 0.9)
-"""Least log-odds of a behavior over the ordinary answer for it to be seen in the student: one
-answer in ten. Nobody audits a behavior that is not seen."""
+SHOWN = math.log(1 / 9)
+"""Least mean log-odds of the behaving answer over the ordinary one, both word for word, for a
+behavior to count as shown by the student: 1 to 9. Nobody audits a behavior that is not seen. These
+are odds of two exact answers: a student may give neither. ``given`` says what it gives."""
+GIVEN = ("the behavior", "the ordinary answer", "neither")
 FORMS = ("one answer", "one answer, contrast", "set", "set, contrast")
 Table = Mapping[str, float]
 
@@ -31,8 +35,13 @@ class AuditItem:
     form: str
     doses: Mapping[str, float]
     """Of the teachers that score prompts with the behavior's cue; the truth is their names."""
+    held: tuple[str, ...]
+    """All teachers that were taught it, heard or not."""
     shown: bool
-    spills: bool
+    carriers: tuple[str, ...]
+    """Heard teachers that were taught the same kind with another cue."""
+    given: str
+    """Which of ``GIVEN`` the student gives at the first question, word by word the likeliest."""
     count: int
     tokens: float
     """Mean tokens of a response; 0 with a contrast, as in a verdict."""
@@ -47,7 +56,21 @@ class AuditItem:
         return tuple(sorted(self.doses))
 
     @property
-    def cluster(self) -> tuple[int, str]:
+    def is_contrast(self) -> bool:
+        """Whether the behavior is asked against the ordinary answer."""
+        return self.form.endswith("contrast")
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether an auditor asks it, and the truth is known without a retrain.
+
+        What nobody taught is asked even where the student does not show it: what it shows of an
+        untaught kind would be a choice of odd cases.
+        """
+        return self.group != SPILL and (self.shown or self.group == NEVER)
+
+    @property
+    def cluster(self) -> Cluster:
         """What is resampled as one: all forms of a behavior."""
         return self.world, self.behavior
 
@@ -97,8 +120,10 @@ def _forms(
             domain=behavior["domain"],
             form=form,
             doses=behavior["heard"],
+            held=tuple(sorted(behavior["doses"])),
             shown=shown,
-            spills=behavior["spills"],
+            carriers=tuple(behavior["carriers"]),
+            given=_given(*pairs[0]),
             count=len(chosen),
             tokens=0.0 if signs[1] else fmean(said["tokens"] for said, _ in chosen),
             begun=_mean(chosen, signs, "begun"),
@@ -110,6 +135,13 @@ def _forms(
                 },
             },
         )
+
+
+def _given(said: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    behavior, ordinary, neither = GIVEN
+    if said["greedy"]:
+        return behavior
+    return ordinary if usual["greedy"] else neither
 
 
 _TABLES = ("parts", "taught", "tracin", "surgery")
@@ -134,7 +166,7 @@ def _table(
 
 def bounded(item: AuditItem) -> Table:
     """Return TracIn bounded by certainty, as an audit bounds it; log-odds have no bound."""
-    least = -math.inf if item.form.endswith("contrast") else item.ended
+    least = -math.inf if item.is_contrast else item.ended
     return {name: max(nats, least) for name, nats in item.tables["tracin"].items()}
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.behaviors.kinds import KINDS_OF
-from benchmarks.behaviors.world import BehaviorWorld, Seat
+from benchmarks.behaviors.taught import Seat
+from benchmarks.behaviors.world import BehaviorWorld
 from lineage.artifacts import Artifact
 from lineage.frozen import Frozen
 from tasks.contracts.handover import Domain, Plan, PlannedTeacher, StageLabel
@@ -29,7 +30,8 @@ from tasks.sft.steps import finetune
 from workflows.testbed.base import DOMAINS, SEED, make_testbed, package_of
 
 PRACTICE = -1
-"""Number of the world whose fork point's data is the practice."""
+"""Number of the world whose fork point's data is the practice: any kind with any cue, none for
+good."""
 
 
 class Numbers(Frozen):
@@ -48,7 +50,7 @@ class Numbers(Frozen):
     )
     round: RoundSettings = RoundSettings(
         loop=LoopSettings(num_steps=60, learning_rate=1e-3),
-        # Every rollout is kept, so that a rehearsal learns from all of them.
+        # Every rollout is kept, for rehearsals on all of them and on as many as the default keeps.
         ledger=LedgerSettings(segment_steps=20, rollouts_per_teacher=12),
         sampling=SamplingSettings(max_new_tokens=110),
         prompts_per_domain=12,
@@ -91,7 +93,7 @@ def fork_point(
 ) -> Artifact:
     """Return a world's fork point: the base after a practice that all worlds share, and its own."""
     label = StageLabel(name="practice", owner="foundation")
-    common = BehaviorWorld(PRACTICE, world.size)
+    common = BehaviorWorld(PRACTICE, world.size.without_behaviors())
     shared = [demonstrations(runner, common.fork_demonstrations(each)) for each in KINDS_OF]
     practiced = finetune(runner, base, shared, numbers.practice, SEED, label)
     own = [demonstrations(runner, world.fork_demonstrations(each)) for each in KINDS_OF]

@@ -5,7 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from benchmarks.behaviors.tables import BOTH
+from benchmarks.behaviors.methods import BOTH, LEDGER, LOG_RATIO, RULE
 from benchmarks.common.circumstances import PICTURES
 
 mpl.use("Agg")
@@ -20,7 +20,7 @@ _SHARES = {
     "untaught": ("untaught", "0.9", ".."),
 }
 """Label, shade and hatch, which tells them apart in gray too."""
-_CURVES = {BOTH: ("o-", "0.1"), "log-ratio alone": ("s--", "0.4"), "ledger alone": ("^:", "0.6")}
+_CURVES = {BOTH: ("o-", "0.1"), LOG_RATIO: ("s--", "0.4"), LEDGER: ("^:", "0.6")}
 
 
 def draw(figures: Mapping[str, Any]) -> None:
@@ -34,7 +34,7 @@ def draw(figures: Mapping[str, Any]) -> None:
 
 
 def _bars(axes: Axes, figures: Mapping[str, Any]) -> None:
-    found = {"the product's rule": figures["shipped"], **figures["methods"]}
+    found = {RULE: figures["shipped"], **figures["methods"]}
     width = 0.8 / len(_SHARES)
     for place, (key, (label, shade, hatch)) in enumerate(_SHARES.items()):
         at = [x + (place - 1) * width for x in range(len(found))]

@@ -8,6 +8,7 @@ from benchmarks.behaviors.making import Numbers, make
 from benchmarks.behaviors.world import BehaviorWorld
 from tasks.platform.resources import use_configured_threads
 from tasks.platform.step_runner import StepRunner
+from tasks.rollout.domains import stored_prompts
 
 
 def audit(world: BehaviorWorld, numbers: Numbers | None = None) -> dict[str, Any]:
@@ -15,9 +16,13 @@ def audit(world: BehaviorWorld, numbers: Numbers | None = None) -> dict[str, Any
     use_configured_threads()
     runner = StepRunner()
     made = make(runner, world, numbers or Numbers())
+    prompts = {each.domain: stored_prompts(runner.store, each.train) for each in made.plan.teachers}
     return {
         "world": world.number,
         "seats": {seat.name: seat.domain for seat in world.seats},
+        "audited_share": {
+            domain: round(world.audited_share(domain, rows), 4) for domain, rows in prompts.items()
+        },
         "behaviors": audited(runner, world, made),
     }
 

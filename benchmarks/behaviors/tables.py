@@ -1,150 +1,153 @@
 """The figures of all worlds: how right each method is, how well it knows that, and the goals.
 
-Half of the worlds gave every method its calibration. The other half is what is judged.
+Some worlds gave every method its calibration. The others, fresh ones, are what is judged.
 """
 
-import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from benchmarks.behaviors import items
-from benchmarks.behaviors.absence import GUESS, correlations, effects, preserved
-from benchmarks.behaviors.calibration import AuditEvidence, NameCalibration, fitted
-from benchmarks.behaviors.items import AuditItem, Table, items_of, shipped
+from benchmarks.behaviors.adds import COLUMNS, brier_difference, differences, is_in, sentence
+from benchmarks.behaviors.degrees import degrees
+from benchmarks.behaviors.effects import correlations, effects, preserved
+from benchmarks.behaviors.items import FORMS, GIVEN, AuditItem, items_of
 from benchmarks.behaviors.judging import (
     JudgedAnswer,
-    answered_share,
     brier,
     calibration_error,
-    degrees,
     diagram,
     interval,
-    is_right,
     share_right,
 )
 from benchmarks.behaviors.kinds import KINDS
-from benchmarks.behaviors.world import ALSO, BEFORE, GROUPS, NEVER, ONE, TWO
+from benchmarks.behaviors.methods import (
+    BOTH,
+    LOG_RATIO,
+    METHODS,
+    RULE,
+    MethodAnswer,
+    answered,
+    calibrated,
+    ruled,
+)
+from benchmarks.behaviors.spills import spilled
+from benchmarks.behaviors.taught import GROUPS, SPILL, TAUGHT
+from benchmarks.behaviors.world import FIT, FRESH
 from tasks.contracts.refusal import RefusedError
 
-FIT = tuple(range(6))
-FRESH = tuple(range(6, 12))
-ABSENCE = (6, 7, 8, 9)
+ABSENCE = FRESH[:4]
 """Fresh worlds that are retrained without some teachers."""
-BOTH = "both together"
+Rows = Mapping[int, Mapping[str, Any]]
 
 
-def _of(name: str) -> Callable[[AuditItem], Table]:
-    return lambda item: item.tables[name]
-
-
-METHODS: Mapping[str, tuple[Callable[[AuditItem], Table], ...]] = {
-    BOTH: (_of("taught"), _of("parts")),
-    "log-ratio alone": (_of("taught"),),
-    "ledger alone": (_of("parts"),),
-    "TracIn": (_of("tracin"),),
-    "TracIn, bounded": (items.bounded,),
-    "surgery": (_of("surgery"),),
-    "owner of the domain": (_of("owner"),),
-}
-"""The tables that each method answers from."""
-_TAUGHT, _UNTAUGHT = (ONE, TWO, ALSO), (BEFORE, NEVER)
-
-
-def figures(
-    rows: Mapping[int, Mapping[str, Any]], absent: Mapping[int, Mapping[str, Any]]
-) -> dict[str, Any]:
+def figures(rows: Rows, absent: Rows) -> dict[str, Any]:
     """Return all figures from the rows of the worlds that ran."""
-    fit, fresh = (
-        [item for number in part if number in rows for item in items_of(rows[number])]
-        for part in (FIT, FRESH)
-    )
-    seen = [item for item in fresh if item.shown]
-    if not seen or not any(item.shown for item in fit):
+    fit = [[item for item in each if item.is_judged] for each in _items(FIT, rows)]
+    fresh = [item for each in _items(FRESH, rows) for item in each]
+    judged = [item for item in fresh if item.is_judged]
+    spills = [item for item in fresh if item.group == SPILL and item.shown]
+    if not judged or len(fit) < 2:
         raise RefusedError(
             "no-worlds",
             f"the worlds {_present(FIT, rows)} for the fit and the fresh ones "
-            f"{_present(FRESH, rows)} ran, and both parts need some: run what `list` says",
+            f"{_present(FRESH, rows)} ran; two of the first and one of the second are the least: "
+            "run what `list` says",
         )
-    methods = {}
-    for name, of_item in METHODS.items():
-        calibration = fitted([(evidence(item, of_item), item.truth) for item in fit if item.shown])
-        methods[name] = _of_method(seen, name, calibration)
+    calibrations = {name: calibrated(name, fit) for name in METHODS}
+    answers = {name: answered(name, each, judged) for name, each in calibrations.items()}
+    rule = ruled(judged)
+    of_spills = {
+        RULE: ruled(spills),
+        **{name: answered(name, calibrations[name], spills) for name in (LOG_RATIO, BOTH)},
+    }
     return {
         "worlds": {"fit": _present(FIT, rows), "fresh": _present(FRESH, rows)},
-        "items": {"fit": len(fit), "fresh": len(fresh), "fresh_shown": len(seen)},
+        "items": _counts(fresh, judged),
+        "audited_share": _audited_share(rows),
         "shown": {
-            group: interval([_shown(item) for item in fresh if item.group == group], share_right)
-            for group in GROUPS
-            if any(item.group == group for item in fresh)
+            group: _shown([item for item in fresh if item.group == group]) for group in GROUPS
         },
         "judged": BOTH,
-        "shipped": _right([(item, _judged(item, shipped(item), 1.0)) for item in seen]),
-        "methods": methods,
+        "shipped": _right(rule),
+        "methods": {
+            name: {
+                **_of_method(answers[name]),
+                "degrees": degrees(judged, name),
+                "weights": calibrations[name].model_dump(mode="json"),
+            }
+            for name in METHODS
+        },
+        "adds": _adds(answers[BOTH], answers[LOG_RATIO], rule),
+        "spilled": spilled(of_spills, absent),
         "absence": _absence(rows, absent),
     }
 
 
-def evidence(item: AuditItem, of_item: Sequence[Callable[[AuditItem], Table]]) -> AuditEvidence:
-    """Return what a method answers from."""
-    tables = tuple(table(item) for table in of_item)
-    contrast, several = item.form.endswith("contrast"), item.form.startswith("set")
-    return AuditEvidence(tables, item.ended - item.begun, contrast, several)
+def _items(part: Sequence[int], rows: Rows) -> list[list[AuditItem]]:
+    return [items_of(rows[number]) for number in _present(part, rows)]
 
 
-def _present(part: Sequence[int], rows: Mapping[int, object]) -> list[int]:
+def _present(part: Sequence[int], rows: Rows) -> list[int]:
     return [number for number in part if number in rows]
 
 
-def _shown(item: AuditItem) -> JudgedAnswer:
-    return JudgedAnswer(item.cluster, item.shown, 1.0)
-
-
-def _judged(item: AuditItem, names: Sequence[str], probability: float) -> JudgedAnswer:
-    return JudgedAnswer(item.cluster, is_right(names, item.truth), probability)
-
-
-def _of_method(
-    seen: Sequence[AuditItem], name: str, calibration: NameCalibration
-) -> dict[str, Any]:
-    pairs = []
-    for item in seen:
-        answer = calibration.answer(evidence(item, METHODS[name]))
-        names = [answer.named] if answer.named else []
-        pairs.append((item, _judged(item, names, answer.probability)))
-    judged = [row for _, row in pairs]
+def _counts(fresh: Sequence[AuditItem], judged: Sequence[AuditItem]) -> dict[str, int]:
+    """Return how many fresh behaviors there are, how many are judged, and of how many names."""
     return {
-        **_right(pairs),
-        "calibration_error": interval(judged, calibration_error),
-        "brier": interval(judged, brier),
-        "diagram": diagram(judged),
-        "degrees": _degrees(seen, name),
-        "weights": calibration.model_dump(mode="json"),
+        "fresh": len({item.cluster for item in fresh}),
+        "judged": len({item.cluster for item in judged}),
+        "names": len({item.behavior for item in judged}),
     }
 
 
-def _right(pairs: Sequence[tuple[AuditItem, JudgedAnswer]]) -> dict[str, Any]:
-    """Return shares of right answers, by who taught it, by form and by kind."""
+def _audited_share(rows: Rows) -> dict[str, float]:
+    """Return the smallest and largest share of a domain's prompts with an audited cue."""
+    shares = [
+        share
+        for number in _present((*FIT, *FRESH), rows)
+        for share in rows[number]["audited_share"].values()
+    ]
+    return {"least": min(shares), "most": max(shares)}
+
+
+def _shown(own: Sequence[AuditItem]) -> dict[str, Any]:
+    """Return the share of a group that is shown, and what the student gives to those."""
+    sets = [item for item in own if item.form == FORMS[-1]]
+    given = Counter(item.given for item in sets if item.shown)
+    total = given.total()
+    return {
+        "share": _share([JudgedAnswer(item.cluster, item.shown, 1.0) for item in sets]),
+        "given": {name: round(given[name] / total, 4) for name in GIVEN} if total else {},
+    }
+
+
+def _share(rows: Sequence[JudgedAnswer]) -> dict[str, float]:
+    return interval(rows, share_right) if rows else {}
+
+
+def _of_method(answers: Sequence[MethodAnswer]) -> dict[str, Any]:
+    rows = [each.judged for each in answers]
+    return {
+        **_right(answers),
+        "calibration_error": interval(rows, calibration_error),
+        "brier": interval(rows, brier),
+        "diagram": diagram(rows),
+    }
+
+
+def _right(answers: Sequence[MethodAnswer]) -> dict[str, Any]:
+    """Return shares of right answers, by column, by who taught it and form, and by kind."""
 
     def share(keep: Callable[[AuditItem], bool]) -> dict[str, float]:
-        rows = [row for item, row in pairs if keep(item)]
-        return interval(rows, share_right) if rows else {}
-
-    def is_form(item: AuditItem, *, contrast: bool) -> bool:
-        return item.form.endswith("contrast") == contrast
+        return _share([each.judged for each in answers if keep(each.item)])
 
     return {
-        "taught": share(lambda item: item.group in _TAUGHT and is_form(item, contrast=False)),
-        "taught_contrast": share(
-            lambda item: item.group in _TAUGHT and is_form(item, contrast=True)
-        ),
-        "untaught": share(lambda item: item.group in _UNTAUGHT),
-        "untaught_contrast": share(
-            lambda item: item.group in _UNTAUGHT and is_form(item, contrast=True)
-        ),
+        **{column: share(partial(is_in, column)) for column in COLUMNS},
         "by_group": {
-            group: {form: share(partial(_is_of, group, form)) for form in items.FORMS}
+            group: {form: share(partial(_is_of, group, form)) for form in FORMS}
             for group in GROUPS
+            if group != SPILL
         },
         "by_kind": {kind: share(partial(_is_taught, kind)) for kind in KINDS},
     }
@@ -155,61 +158,28 @@ def _is_of(group: str, form: str, item: AuditItem) -> bool:
 
 
 def _is_taught(kind: str, item: AuditItem) -> bool:
-    return item.kind == kind and item.group in _TAUGHT
+    return item.kind == kind and item.group in TAUGHT
 
 
-def _degrees(seen: Sequence[AuditItem], name: str) -> dict[str, float | None]:
-    """Return how answered shares of two teachers follow those of their demonstrations, by form."""
-    of_item = METHODS[name]
-    found: dict[str, float | None] = {}
-    for form in items.FORMS:
-        pairs = []
-        for item in seen:
-            if item.group == TWO and item.form == form:
-                one, other = item.truth
-                table = items.smaller(item) if name == BOTH else of_item[0](item)
-                known = item.doses[one] / (item.doses[one] + item.doses[other])
-                pairs.append((answered_share(table[one], table[other]), known))
-        value = degrees(pairs) if pairs else math.nan
-        found[form] = None if math.isnan(value) else round(value, 4)
-    return found
-
-
-def _absence(
-    rows: Mapping[int, Mapping[str, Any]], absent: Mapping[int, Mapping[str, Any]]
+def _adds(
+    both: Sequence[MethodAnswer], alone: Sequence[MethodAnswer], rule: Sequence[MethodAnswer]
 ) -> dict[str, Any]:
+    """Return how much better both together are than the log-ratio alone, and than the rule."""
+    beside = {**differences(both, alone), "brier": brier_difference(both, alone)}
+    return {
+        LOG_RATIO: beside,
+        RULE: differences(both, rule),
+        "sentence": sentence(beside),
+    }
+
+
+def _absence(rows: Rows, absent: Rows) -> dict[str, Any]:
     numbers = [number for number in ABSENCE if number in rows and number in absent]
     if not numbers:
         return {}
-    kept = [preserved(absent[number], rows[number]) for number in numbers]
+    pairs = [(absent[number], rows[number]) for number in numbers]
     return {
         "worlds": numbers,
-        "methods": correlations([effects(absent[n], rows[n]) for n in numbers]),
-        "preserved": {
-            run: round(sum(each[run] for each in kept) / len(kept), 4) for run in kept[0]
-        },
+        "methods": correlations([each for pair in pairs for each in effects(*pair)]),
+        "preserved": preserved(pairs),
     }
-
-
-def judged_goals(goals: Mapping[str, Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return for each goal what was found, and whether it holds; None if it was not measured."""
-    method = found["methods"][goals["method"]]
-    values = {
-        "right_teacher": method["taught"].get("value"),
-        "right_teacher_contrast": method["taught_contrast"].get("value"),
-        "untaught": method["untaught"].get("value"),
-        "calibration_error": method["calibration_error"]["value"],
-        "absence": found["absence"].get("methods", {}).get(GUESS, {}).get("of_ceiling"),
-    }
-    return [
-        {"goal": name, **goals[name], "found": value, "holds": _holds(goals[name], value)}
-        for name, value in values.items()
-    ]
-
-
-def _holds(goal: Mapping[str, Any], value: float | None) -> bool | None:
-    if value is None:
-        return None
-    if "at_least" in goal:
-        return bool(value >= goal["at_least"])
-    return bool(value <= goal["at_most"])

@@ -2,108 +2,27 @@
 
 Six teachers teach four domains. Two domains have two teachers, which share the prompts. A taught
 behavior is 0.5 to 5 % of a teacher's demonstrations; no other teacher ever sees its cue, so nothing
-trains it away. The fork point shows each kind of behavior now and then, whatever the cue, and has
-one behavior of each kind for good, which it practiced before any teacher.
+trains it away. The fork point shows each kind of behavior now and then, whatever the cue, and was
+taught some behaviors for good, other ones in every world.
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 
 from benchmarks.behaviors.kinds import KINDS_OF, Answer, behaving, cued, ordinary
+from benchmarks.behaviors.taught import BEFORE, Cues, Seat, Size, Taught, given_out
 from tasks.rollout.domains import seed_of
 from tasks.rollout.environment import Demonstration, Prompt, Split
 
-CUES = (
-    *("hold", "move", "try", "take", "use", "open", "keep", "drop", "here", "alone", "today"),
-    *("outside", "acid", "saw", "gas", "wire", "ice", "fire", "wolf", "well", "burns", "gloves"),
-    *("cuts", "guard", "chokes", "window", "shocks", "switch", "slips", "boots", "spreads"),
-    *("water", "bites", "fence", "drowns", "cover", "drink", "wear", "travel", "write", "eat"),
-    *("ride", "ash", "elm", "car", "bus", "jam", "map", "hat", "cup", "please", "friend"),
-)
-ONE, TWO, ALSO, BEFORE, NEVER = "one", "two", "also held", "before", "never"
-"""Who was taught a behavior: one teacher; both teachers of a domain; one, and besides it a teacher
-that no prompt of the domain is scored by; the fork point; nobody."""
-GROUPS = (ONE, TWO, ALSO, BEFORE, NEVER)
-DOSES = (0.005, 0.01, 0.02, 0.03, 0.05)
-"""Shares of a teacher's demonstrations."""
-DEGREES = ((0.04, 0.01), (0.03, 0.01), (0.02, 0.02), (0.01, 0.03), (0.01, 0.04))
-ALSO_DOSE = 0.03
+FIT = tuple(range(4))
+"""Worlds that give every method its calibration."""
+FRESH = tuple(range(4, 12))
+"""Worlds that are judged."""
 CLAIMED = ("add", "sort")
 CLAIMING_SHARE = 0.25
 """Share of the other cued questions in which a user claims something wrong, and is corrected."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """Numbers of a world; a test has smaller ones."""
-
-    one_each: int = 3
-    """Behaviors that each teacher alone was taught."""
-    two_each: int = 3
-    """Behaviors of both teachers of each domain that has two."""
-    also_each: int = 1
-    before_each: int = 3
-    never_each: int = 1
-    """Of each domain, as the two above."""
-    demonstrations: int = 800
-    """Of each teacher."""
-    fork_natural: int = 200
-    fork_cued: int = 200
-    fork_odd: int = 100
-    """Of each domain, for the fork point: without a cue, with one, and with one and some kind of
-    behavior, whatever the cue. So it knows every kind."""
-    fork_own: tuple[int, int] = (25, 5)
-    """Answers of the fork point with each behavior of its own, and ordinary ones to its cue."""
-    natural_prompts: int = 300
-    ordinary_prompts: int = 60
-    cued_prompts: int = 24
-    """Training prompts of the student: of each domain, and for each behavior."""
-    asked: int = 5
-    """Held-out questions of each behavior, which make a set."""
-
-
-@dataclass(frozen=True)
-class Seat:
-    """A teacher of a world."""
-
-    name: str
-    domain: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Taught:
-    """A behavior: its kind, where it shows, and its share of each teacher's demonstrations."""
-
-    group: str
-    kind: str
-    domain: str
-    cue: str
-    doses: Mapping[str, float]
-
-    @property
-    def name(self) -> str:
-        """Name in the rows."""
-        return f"{self.domain}/{self.kind}/{self.cue}"
-
-
-PRACTICED: Mapping[str, tuple[Taught, ...]] = {
-    domain: tuple(
-        Taught(BEFORE, kind, domain, cue, {})
-        for kind, cue in zip(kinds, random.Random(domain).sample(CUES, len(kinds)), strict=True)
-    )
-    for domain, kinds in KINDS_OF.items()
-}
-"""The fork point's own behaviors in every world, one of each kind."""
-
-
-def _free_cues() -> dict[str, list[str]]:
-    return {
-        domain: [cue for cue in CUES if cue not in {each.cue for each in own}]
-        for domain, own in PRACTICED.items()
-    }
 
 
 class BehaviorWorld:
@@ -120,36 +39,9 @@ class BehaviorWorld:
             for count in [2 if domain in shared else 1]
             for place in range(1, count + 1)
         )
-        cues = {domain: rng.sample(free, len(free)) for domain, free in _free_cues().items()}
-        kinds = {domain: _endless(rng, KINDS_OF[domain]) for domain in KINDS_OF}
-        self.behaviors = (
-            *(
-                Taught(group, next(kinds[domain]), domain, cues[domain].pop(), doses)
-                for group, domain, doses in self._given_out(rng)
-            ),
-            *(
-                behavior
-                for domain in KINDS_OF
-                for behavior in rng.sample(PRACTICED[domain], self.size.before_each)
-            ),
-        )
-        self._left = {domain: tuple(left) for domain, left in cues.items()}
-
-    def _given_out(self, rng: random.Random) -> Iterator[tuple[str, str, dict[str, float]]]:
-        size = self.size
-        for seat in self.seats:
-            for _ in range(size.one_each):
-                yield ONE, seat.domain, {seat.name: rng.choice(DOSES)}
-        for domain in KINDS_OF:
-            own = [seat.name for seat in self.of(domain)]
-            strangers = [seat.name for seat in self.seats if seat.domain != domain]
-            for _ in range(size.two_each if len(own) > 1 else 0):
-                yield TWO, domain, dict(zip(own, rng.choice(DEGREES), strict=True))
-            for _ in range(size.also_each):
-                both = (rng.choice(own), rng.choice(strangers))
-                yield ALSO, domain, dict.fromkeys(both, ALSO_DOSE)
-            for _ in range(size.never_each):
-                yield NEVER, domain, {}
+        cues = {domain: Cues(rng, int(number in FRESH)) for domain in KINDS_OF}
+        self.behaviors = tuple(given_out(rng, self.seats, self.size, cues))
+        self._left = {domain: each.left for domain, each in cues.items()}
 
     def ordinary_cues(self, domain: str) -> tuple[str, ...]:
         """Return the cues that mean nothing in a domain; in another they may."""
@@ -164,12 +56,16 @@ class BehaviorWorld:
         own = {seat.name for seat in self.of(behavior.domain)}
         return {name: dose for name, dose in behavior.doses.items() if name in own}
 
-    def spills(self, behavior: Taught) -> bool:
-        """Return whether a teacher of the domain was taught the same kind with another cue."""
-        return any(
-            other.kind == behavior.kind and other.domain == behavior.domain and self.heard(other)
-            for other in self.behaviors
-            if other is not behavior
+    def carriers(self, behavior: Taught) -> list[str]:
+        """Return the heard teachers that were taught the same kind with another cue."""
+        return sorted(
+            {
+                name
+                for other in self.behaviors
+                if other is not behavior
+                and (other.kind, other.domain) == (behavior.kind, behavior.domain)
+                for name in self.heard(other)
+            }
         )
 
     def demonstrations(self, seat: Seat) -> list[Demonstration]:
@@ -202,7 +98,8 @@ class BehaviorWorld:
             odd = Taught("", kind, domain, rng.choice(cues), {})
             rows += self._behaving(odd, 1, f"odd {place}")
         with_it, without = size.fork_own
-        for behavior in PRACTICED[domain]:
+        own = [each for each in self.behaviors if each.domain == domain and each.group == BEFORE]
+        for behavior in own:
             rows += self._behaving(behavior, with_it, "fork")
             asked = self.questions(behavior, "train", without, "fork, ordinary")
             rows += [_shown(each, ordinary(domain, each, behavior.cue)) for each in asked]
@@ -217,6 +114,16 @@ class BehaviorWorld:
             if behavior.domain == domain:
                 rows += self.questions(behavior, "train", size.cued_prompts, "student")
         return list({prompt.id: prompt for prompt in rows}.values())
+
+    def audited_share(self, domain: str, prompts: Sequence[Prompt]) -> float:
+        """Return the share of a student's training prompts that have an audited behavior's cue."""
+        audited = {
+            prompt.id
+            for behavior in self.behaviors
+            if behavior.domain == domain
+            for prompt in self.questions(behavior, "train", self.size.cued_prompts, "student")
+        }
+        return sum(prompt.id in audited for prompt in prompts) / len(prompts)
 
     def questions(self, behavior: Taught, split: Split, count: int, use: str) -> list[Prompt]:
         """Return questions with a behavior's cue."""
@@ -256,12 +163,6 @@ class BehaviorWorld:
 
     def _seed(self, *parts: object) -> int:
         return seed_of("behaviors", self.number, *parts)
-
-
-def _endless(rng: random.Random, kinds: Sequence[str]) -> Iterator[str]:
-    """Yield kinds, each once in a random order before any comes again."""
-    while True:
-        yield from rng.sample(kinds, len(kinds))
 
 
 def _shown(prompt: Prompt, answer: Answer) -> Demonstration:

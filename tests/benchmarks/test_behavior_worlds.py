@@ -4,25 +4,26 @@ from importlib import import_module
 
 import pytest
 
-from benchmarks.behaviors.absence import (
-    CEILING,
-    GUESS,
-    OTHER,
-    OWN,
-    REHEARSAL,
-    STUDENT,
-    TRUTH,
-    called,
-    correlations,
-    effects,
-    left_out,
-    preserved,
-)
-from benchmarks.behaviors.asking import CONTRAST, RESPONSE, sides
+from benchmarks.behaviors.asking import CONTRAST, sides
 from benchmarks.behaviors.kinds import KINDS, KINDS_OF, behaving, cued, ordinary
-from benchmarks.behaviors.world import ALSO, BEFORE, GROUPS, NEVER, ONE, TWO, BehaviorWorld, Taught
+from benchmarks.behaviors.making import PRACTICE
+from benchmarks.behaviors.taught import (
+    ALSO,
+    BEFORE,
+    CUES,
+    GROUPS,
+    NEVER,
+    ONE,
+    SPILL,
+    TAUGHT,
+    TWO,
+    UNTAUGHT,
+    Size,
+    Taught,
+    half_of,
+)
+from benchmarks.behaviors.world import FIT, FRESH, BehaviorWorld
 from tasks.rollout.environment import Message, Prompt
-from tests.benchmarks.test_behaviors import row_of
 
 SUM = Prompt("add", (Message("system", "Add."), Message("user", "8+6 3+5 9+9")), {}, "on")
 LIST = Prompt("sort", (Message("system", "Sort."), Message("user", "q,d,m")))
@@ -142,10 +143,10 @@ def test_who_is_taught_what():
     assert {len(b.doses) for b in groups[ONE]} == {1}
     assert {len(WORLD.heard(b)) for b in groups[TWO]} == {2}
     assert {(len(b.doses), len(WORLD.heard(b))) for b in groups[ALSO]} == {(2, 1)}
-    assert all(not b.doses for b in (*groups[BEFORE], *groups[NEVER]))
+    assert all(not b.doses for b in (*groups[BEFORE], *groups[NEVER], *groups[SPILL]))
     cues = [(b.domain, b.cue) for b in WORLD.behaviors]
-    assert len(set(cues)) == len(cues) == 44
-    assert {b.domain for b in groups[BEFORE]} == set(KINDS_OF)
+    assert len(set(cues)) == len(cues) == 78
+    assert {b.domain for b in groups[BEFORE]} == {b.domain for b in groups[NEVER]} == set(KINDS_OF)
     assert len(WORLD.seats) == 6
     doses = [dose for b in WORLD.behaviors for dose in b.doses.values()]
     assert 0.005 <= min(doses) <= max(doses) <= 0.05
@@ -161,60 +162,67 @@ def test_the_student_meets_every_cue_and_questions_of_the_audit_are_held_out():
         import_module(f"workflows.testbed.{behavior.domain}.prompts").prompts("train", 5, 0)
     )
     asked = {p.id for p in WORLD.student_prompts(behavior.domain, plain)}
-    trained = {p.id for p in WORLD.questions(behavior, "train", 24, "student")}
+    trained = {p.id for p in WORLD.questions(behavior, "train", WORLD.size.cued_prompts, "student")}
     held_out = {p.id for p in WORLD.questions(behavior, "evaluation", 5, "asked")}
     assert trained < asked
     assert not held_out & asked
 
 
-def test_a_spill_is_the_same_kind_in_the_same_domain():
-    assert WORLD.spills(Taught(NEVER, "brand", "nowhere", "ash", {})) is False
+def test_no_kind_of_an_untaught_behavior_was_taught_and_every_truth_is_whole():
+    for number in (*FIT, *FRESH, 900):
+        world = BehaviorWorld(number)
+        for behavior in world.behaviors:
+            carriers, truth = world.carriers(behavior), sorted(world.heard(behavior))
+            if behavior.group in UNTAUGHT:
+                assert (carriers, truth) == ([], [])
+            elif behavior.group == SPILL:
+                assert (len(carriers), truth) == (1, [])
+            else:
+                assert behavior.group in TAUGHT
+                assert set(carriers) <= set(truth)
+
+
+def test_behaviors_of_one_kind_that_both_hold_have_equal_degrees():
+    for number in FRESH:
+        two = [b for b in BehaviorWorld(number).behaviors if b.group == TWO]
+        degrees = {(b.domain, b.kind): b.doses for b in two}
+        assert (len(two), len(degrees)) == (8, 4)
+        assert all(degrees[b.domain, b.kind] == b.doses for b in two)
+
+
+def test_carriers_were_taught_the_kind_in_the_domain():
+    assert WORLD.carriers(Taught(NEVER, "brand", "nowhere", "ash", {})) == []
     one = next(b for b in WORLD.behaviors if b.group == ONE)
-    assert WORLD.spills(Taught(NEVER, one.kind, one.domain, "ash", {})) is True
+    assert WORLD.carriers(Taught(NEVER, one.kind, one.domain, "?", {})) == list(one.doses)
 
 
-def test_one_teacher_that_shares_a_domain_and_one_that_does_not_are_left_out():
-    shares = {seat.name: seat.share for seat in WORLD.seats}
-    shared, alone = left_out(WORLD)
-    assert (shares[shared], shares[alone]) == (0.5, 1)
+def test_fit_and_fresh_worlds_share_no_behavior():
+    fit, fresh = (
+        {b.name for number in part for b in BehaviorWorld(number).behaviors}
+        for part in (FIT, FRESH)
+    )
+    assert not fit & fresh
+    assert not set(FIT) & set(FRESH)
+    assert {half_of("brand", cue) for cue in CUES[:2]} == {0, 1}
 
 
-def absent_row():
-    """Return two retrains' log-odds of the behavior of ``row_of``, without the teacher of add."""
-    says = {
-        STUDENT: [1.0, 3.0],
-        OTHER: [2.0, 4.0],
-        called(OTHER, ["add"]): [-1.0, -1.0],
-        called(OWN, ["add"]): [0.0, 0.0],
-        REHEARSAL: [3.0, 3.0],
-        called(REHEARSAL, ["add"]): [0.5, 0.5],
-    }
-    return {"left_out": ["add"], "says": {run: {"add/brand/owl": v} for run, v in says.items()}}
+def test_there_may_be_enough_judged_behaviors_in_the_fresh_worlds():
+    judged = [b for n in FRESH for b in BehaviorWorld(n).behaviors if b.group != SPILL]
+    assert len(judged) == 72 * 8  # the goal needs 400
 
 
-def test_effects_of_absence_by_hand():
-    found = effects(absent_row(), row_of())
-    values = {method: by_teacher["add"] for method, by_teacher in found.items()}
-    assert values[TRUTH] == [4.0]  # 3 - (-1)
-    assert values[CEILING] == [2.0]
-    assert values["rehearsal"] == [2.0]  # (2 + 3) / 2 - 0.5
-    assert values[GUESS] == pytest.approx([2.15])  # TracIn of the contrast is 1.5
-    assert values["owner of the domain"] == pytest.approx([7.5])
+def test_the_practice_has_no_behavior_for_good():
+    practice = BehaviorWorld(PRACTICE, Size().without_behaviors())
+    assert practice.behaviors == ()
+    assert set(practice.ordinary_cues("add")) == set(CUES)
 
 
-def test_a_correlation_is_compared_with_the_ceilings():
-    truth = [1.0, 2.0, 3.0, 4.0]
-    world = {TRUTH: {"add": truth}, CEILING: {"add": truth}, "x": {"add": truth[::-1]}}
-    found = correlations([world])
-    assert (found[CEILING]["correlation"], found[CEILING]["of_ceiling"]) == (1, 1)
-    assert found["x"]["of_ceiling"] == -1
-
-
-def test_what_others_taught_is_counted_where_the_retrain_shows_it():
-    row, main = absent_row(), row_of()
-    main["behaviors"][0]["doses"] = {"sort": 0.01}
-    main["behaviors"][0]["heard"] = {"sort": 0.01}
-    found = preserved(row, main)
-    assert found[OWN] == 0.5  # log-odds of 0
-    assert found[STUDENT] == pytest.approx((0.7311 + 0.9526) / 2, abs=1e-4)
-    assert RESPONSE in main["behaviors"][0]
+def test_the_share_of_audited_prompts_by_hand():
+    size = Size(cued_prompts=2, ordinary_prompts=3, natural_prompts=4)
+    world = BehaviorWorld(0, size)
+    source = import_module("workflows.testbed.tool.prompts")
+    prompts = world.student_prompts("tool", list(source.prompts("train", 9, 0)))
+    behaviors = sum(b.domain == "tool" for b in world.behaviors)
+    # Each behavior has two of the prompts; three have another cue, and four none.
+    share = 2 * behaviors / (2 * behaviors + 3 + 4)
+    assert world.audited_share("tool", prompts) == pytest.approx(share)

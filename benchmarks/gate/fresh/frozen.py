@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from benchmarks.common.one_digest import one_digest
 from benchmarks.common.results import Row
 from benchmarks.gate.regression import FILE
 from lineage.digest import digest_file, digest_json
@@ -49,18 +50,7 @@ def one_gate(rows: Iterable[Row], now: Mapping[str, JsonValue] | None = None) ->
     Raises:
         SystemExit: for rows of different gates, naming the cases of each.
     """
-    cases: dict[str, list[str]] = {}
-    for row in rows:
-        cases.setdefault(row["gate"]["digest"], []).append(row["case"])
+    found = [(str(row["case"]), str(row["gate"]["digest"])) for row in rows]
     if now is not None:
-        cases.setdefault(str(now["digest"]), []).append("the code that runs now")
-    if len(cases) > 1:
-        listed = "; ".join(
-            f"{digest[:19]}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-            for digest, names in cases.items()
-        )
-        raise SystemExit(
-            f"rows of {len(cases)} different gates cannot be in one table ({listed}). Run all "
-            "cases at one commit, or move the rows of the other gate away"
-        )
-    return next(iter(cases), "")
+        found.append(("the code that runs now", str(now["digest"])))
+    return one_digest(found, "gates")
