@@ -58,9 +58,9 @@ class Size:
     """Answers of the fork point with each behavior of its own, and ordinary ones to its cue."""
     natural_prompts: int = 300
     ordinary_prompts: int = 60
-    cued_prompts: int = 12
+    cued_prompts: int = 24
     """Training prompts of the student: of each domain, and for each behavior."""
-    asked: int = 5
+    asked: int = 3
     """Held-out questions of each behavior, which make a set."""
 
     def without_behaviors(self) -> "Size":

@@ -24,7 +24,9 @@ from benchmarks.behaviors.effects import (
     lost_without,
     preserved,
 )
+from benchmarks.behaviors.making import Numbers, round_without
 from benchmarks.behaviors.world import BehaviorWorld
+from tasks.mopd.settings import Divergence
 from tests.benchmarks.test_behaviors import row_of
 
 WORLD = BehaviorWorld(0)
@@ -124,6 +126,14 @@ def test_a_teacher_carried_what_both_retrains_lose():
     assert lost_without(row, "add/brand/owl", "add") is True  # 4 nats, and 2
     row["says"][called(OWN, ["add"])]["add/brand/owl"]["odds"] = [1.4, 1.4]
     assert lost_without(row, "add/brand/owl", "add") is False  # 0.6, and log 2 is 0.69
+
+
+def test_a_round_without_a_teacher_is_else_the_same():
+    settings = Numbers().round
+    found = round_without(settings, ("add",))
+    assert found.distil == settings.distil.model_copy(update={"masked": ["add"]})
+    assert found.distil.divergence is Divergence.FORWARD
+    assert (found.loop, found.prompts_per_domain) == (settings.loop, settings.prompts_per_domain)
 
 
 @pytest.mark.parametrize("rollouts", [6, 12])
