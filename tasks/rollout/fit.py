@@ -103,9 +103,12 @@ def without_room(longest: Longest, num_turns: int, turn: int, limit: int) -> str
 
 
 def longest_turn(chat: ChatTokens, demonstration: Demonstration) -> int:
-    """Return the tokens of a demonstration's longest turn of its own, with the end token."""
+    """Return the tokens of a demonstration's longest turn of its own.
+
+    The end token does not count: without it the text is whole, and graded so.
+    """
     own = [turn.content for turn in demonstration.turns if turn.role == "assistant"]
-    return max((len(chat.answer(content)) for content in own), default=0)
+    return max((len(chat.text(content)) for content in own), default=0)
 
 
 def cut_turns(domain: str, lengths: Sequence[int], max_new_tokens: int) -> str:
@@ -125,8 +128,8 @@ def cut_turns(domain: str, lengths: Sequence[int], max_new_tokens: int) -> str:
     said = (
         f"{cut} of {len(lengths)} demonstrations of {domain!r} have a turn of more than "
         f"max_new_tokens ({max_new_tokens}), the longest of {max(lengths)} tokens: a sampled "
-        f"answer of that length is cut, and graded as it is. Set max_new_tokens to {max(lengths)} "
-        "or more in the sampling settings, or shorten the demonstrations"
+        f"answer of that length is cut, and graded as it is. Set max_new_tokens to "
+        f"{max(lengths) + 1} or more in the sampling settings, or shorten the demonstrations"
     )
     if cut > _MOST_CUT * len(lengths):
         raise RefusedError("turn-too-long", said)

@@ -48,15 +48,15 @@ def collected():
 
 def test_demonstrations_longer_than_a_turn_are_refused_before_any_training(fork_point, root):
     prompts = PROMPTS.format(name="shout").replace(
-        'prompt.task["word"][::2]),))', 'prompt.task["word"] * 2),))'
+        'prompt.task["word"]),))', 'prompt.task["word"] * 2),))'
     )
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
     runner, domain = collected()
     start = resolve_checkpoint(runner, "fork-point@released")
     with refused("turn-too-long", "8 of 8", "'shout'", "(4)"):
         check_climb(runner, start, domain, SamplingSettings(max_new_tokens=4), 4)
-    # 8 letters are at most 8 tokens, and the end
-    check_climb(runner, start, domain, SamplingSettings(max_new_tokens=9), 4)
+    # 8 letters are at most 8 tokens; an answer that is cut before its end token alone is whole
+    check_climb(runner, start, domain, SamplingSettings(max_new_tokens=8), 4)
     # of a teacher that was trained elsewhere, they say nothing
     check_climb(runner, start, domain, SamplingSettings(max_new_tokens=4), 0)
     assert "have a turn of more than max_new_tokens (4)" in refusal("run", "teacher", TEAM)
@@ -65,7 +65,7 @@ def test_demonstrations_longer_than_a_turn_are_refused_before_any_training(fork_
 
 def test_a_few_longer_demonstrations_are_a_warning(fork_point, root, said):
     prompts = PROMPTS.format(name="shout").replace(
-        'prompt.task["word"][::2]),))', '"abcdefgh" if seen_one(prompt) else "a"),))'
+        'prompt.task["word"]),))', '"abcdefgh" if seen_one(prompt) else "a"),))'
     )
     prompts += """
 

@@ -52,10 +52,10 @@ def test_a_system_prompt_of_the_teacher_takes_positions():
     assert without_room(Longest(PROMPTS[0], 10, 6), 1, 5, 20)  # 10 + 6 + 5 = 21
 
 
-def test_only_the_models_own_turns_are_measured_with_their_end():
+def test_only_the_text_of_the_models_own_turns_is_measured():
     turns = (Turn("assistant", "a b"), Turn("tool", "a b c d e f g h"), Turn("assistant", "a"))
     made = Demonstration((Message("user", "q"),), turns)
-    assert longest_turn(CHAT, made) == len(CHAT.text("a b")) + 1
+    assert longest_turn(CHAT, made) == len(CHAT.text("a b"))
 
 
 @pytest.mark.parametrize(

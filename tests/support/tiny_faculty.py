@@ -67,7 +67,7 @@ def prompts(split, count, seed):
 
 def demonstrations(count, seed):
     for prompt in prompts("train", count, seed):
-        yield Demonstration(prompt.messages, (Turn("assistant", prompt.task["word"][::2]),))
+        yield Demonstration(prompt.messages, (Turn("assistant", prompt.task["word"]),))
 
 
 def _messages(word):

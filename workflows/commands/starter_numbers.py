@@ -93,7 +93,7 @@ def turn_limit(store: Store, demonstrations: Sequence[Demonstration]) -> TurnLim
         from tasks.rollout.fit import longest_turn, reader_of
 
         chat = reader_of(store, Artifact(kind="checkpoint", digest=digest)).chat
-        longest = max(longest_turn(chat, each) for each in demonstrations)
+        longest = max(longest_turn(chat, each) for each in demonstrations) + 1
         by = f"of {_FORK_POINT}"
     else:
         characters = max(
@@ -108,7 +108,7 @@ def turn_limit(store: Store, demonstrations: Sequence[Demonstration]) -> TurnLim
     return TurnLimit(
         limit,
         f"max_new_tokens = {limit}: the longest turn of {len(demonstrations)} demonstrations has "
-        f"{longest} tokens ({by}), and a quarter more is for longer answers",
+        f"{longest} tokens with its end ({by}), and a quarter more is for longer answers",
     )
 
 
