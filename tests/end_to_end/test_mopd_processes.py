@@ -1,4 +1,4 @@
-"""A real round in processes of its own: on two ranks, and killed with SIGKILL at any moment."""
+"""A real round in processes of its own: on several ranks, and killed with SIGKILL at any moment."""
 
 import json
 import os
@@ -28,7 +28,9 @@ PROGRAMS = ROOT / "tests" / "support"
 SETTINGS = told({"reference_weight": 0.1}, {"num_steps": 6, "warmup_steps": 2})
 
 
-LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+def launcher(num_ranks):
+    """Return the arguments that start a program on so many ranks."""
+    return ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}")
 
 
 class Place:
@@ -128,16 +130,16 @@ def alone(home_with_teachers, tmp_path_factory):
     return place.finish().run()
 
 
-@pytest.mark.parametrize("placement", ["disk", "sharded"])
-def test_two_ranks_make_the_student_that_one_process_makes(
-    home_with_teachers, tmp_path, alone, placement
+@pytest.mark.parametrize(("num_ranks", "placement"), [(2, "disk"), (2, "sharded"), (4, "sharded")])
+def test_ranks_make_the_student_that_one_process_makes(
+    home_with_teachers, tmp_path, alone, num_ranks, placement
 ):
     place = Place(home_with_teachers, tmp_path / "place")
     place.tell(settings=SETTINGS.model_copy(update={"placement": TeacherPlacement(placement)}))
-    place.finish(*LAUNCHER)
+    place.finish(*launcher(num_ranks))
     run = place.run()
     assert_same_change(run, alone, "student", same_settings=placement == "disk")
-    assert place.run(rank=1).student == run.student
+    assert {place.run(rank).student for rank in range(num_ranks)} == {run.student}
     ours, theirs = run.ledger(), alone.ledger()
     assert ours.manifest.sources == theirs.manifest.sources
     for found, row in zip(ours.rows(), theirs.rows(), strict=True):
@@ -149,7 +151,7 @@ def test_two_ranks_make_the_student_that_one_process_makes(
 
 def test_two_ranks_climb_as_one_process_does(home_with_teachers, tmp_path):
     alone = Slope(home_with_teachers, tmp_path / "alone").finish()
-    ranks = Slope(home_with_teachers, tmp_path / "ranks").finish(*LAUNCHER)
+    ranks = Slope(home_with_teachers, tmp_path / "ranks").finish(*launcher(2))
     assert [run.student for run in ranks.ladder(1)] == [run.student for run in ranks.ladder(0)]
     for run, expected in zip(ranks.ladder(), alone.ladder(), strict=True):
         assert_same_change(run, expected, "start")

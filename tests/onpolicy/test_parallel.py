@@ -1,4 +1,4 @@
-"""Two ranks on the CPU do what one process does: weights, metrics, and each source's part."""
+"""Ranks on the CPU do what one process does: weights, metrics, and each source's part."""
 
 import itertools
 import json
@@ -84,18 +84,20 @@ def ledger_of(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "told",
+    ("num_ranks", "told"),
     [
-        {},
-        {"tied": False, "inner_updates": 2, "weight_decay": 0.1, "gradient_clip": 0.3},
-        {"activation_checkpointing": True, "normalization": "token_mean"},
+        (2, {}),
+        (2, {"tied": False, "inner_updates": 2, "weight_decay": 0.1, "gradient_clip": 0.3}),
+        (2, {"activation_checkpointing": True, "normalization": "token_mean"}),
+        (4, {}),
+        (4, {"tied": False, "inner_updates": 2, "weight_decay": 0.1, "gradient_clip": 0.3}),
     ],
 )
-def test_two_ranks_do_what_one_process_does(tmp_path, told):
+def test_ranks_do_what_one_process_does(tmp_path, num_ranks, told):
     alone = launch(tmp_path / "alone", 0, **told)
-    ranks = launch(tmp_path / "ranks", 2, **told)
+    ranks = launch(tmp_path / "ranks", num_ranks, **told)
     assert_same(ranks, alone)
-    assert len(ranks[2]) == 2
+    assert len(ranks[2]) == num_ranks
     (ours, kept), (theirs, expected) = map(ledger_of, (tmp_path / "ranks", tmp_path / "alone"))
     assert len(theirs) == 4 * 3
     for found, row in zip(ours, theirs, strict=True):
