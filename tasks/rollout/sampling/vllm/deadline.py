@@ -8,10 +8,7 @@ import io
 import time
 from http.client import HTTPResponse
 from socket import socket
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from typing import Any
 
 
 def seconds_left(until: float) -> float:
@@ -40,7 +37,7 @@ class _BoundedStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+    def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - 3.11 names no buffer
         if time.monotonic() > self._until:
             raise TimeoutError("the answer was not complete in time")
         self._connected.settimeout(seconds_left(self._until))
