@@ -7,6 +7,7 @@ import torch
 
 from tasks.model.lora import LoraAdapter, add_adapter
 from tasks.model.settings import AdapterSettings
+from tasks.rollout.sampling.vllm import adapters
 from tasks.rollout.sampling.vllm.adapters import ServedAdapters, refuse_other_names, write_adapter
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tasks.rollout.sampling.vllm.sampler import VllmSampler
@@ -198,6 +199,19 @@ def test_the_files_are_an_adapter_of_peft_and_their_digest_names_rank_and_scale(
     assert write_adapter(model, WeightsFolder(tmp_path))[1] == digest
     model.peft_config["default"].lora_alpha = 8
     assert write_adapter(model, WeightsFolder(tmp_path))[1] != digest
+
+
+def test_a_digest_ignores_the_order_in_which_peft_writes_modules(tmp_path):
+    """It is that of a set of strings, which another process, on another node, has otherwise."""
+    folder, digest = write_adapter(student(), WeightsFolder(tmp_path))
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text())
+    config["target_modules"] = config["target_modules"][::-1]
+    file.write_text(json.dumps(config))
+    assert adapters._digest(folder) == digest
+    config["lora_alpha"] += 1
+    file.write_text(json.dumps(config))
+    assert adapters._digest(folder) != digest
 
 
 def test_modules_that_files_name_otherwise_are_refused(tmp_path):

@@ -9,6 +9,7 @@ The adapter acts on the base that the server holds, which is sent once (``weight
 """
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tasks.model.files import read_header
 from tasks.model.lora import save_adapter
 from tasks.model.settings import AdapterSettings
 from tasks.model.shards import collected
-from tasks.platform.ranks import agreed
+from tasks.platform.ranks import exchange
 from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tasks.rollout.sampling.vllm.weight_files import as_computed
 from tasks.rollout.sampling.vllm.weights_folder import WeightsFolder
@@ -65,14 +66,21 @@ def write_adapter(model: PreTrainedModel, folder: WeightsFolder) -> tuple[Path, 
         shutil.rmtree(partial, ignore_errors=True)
         modules = sorted({name.partition(".lora_")[0] for name in weights})
         save_adapter(weights, _config(model), partial, modules)
-        digest = hashlib.sha256()
-        for file in sorted(partial.iterdir()):
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        name = digest.hexdigest()
+        name = _digest(partial)
         shutil.rmtree(folder.path / f"adapter-{name}", ignore_errors=True)
         partial.rename(folder.path / f"adapter-{name}")
-    name = str(agreed(name))  # all leaders wrote the same tensors, and nothing was computed
+    [name] = {each for each in exchange(name) if each}  # nothing was computed: all wrote the same
     return folder.path / f"adapter-{name}", name
+
+
+def _digest(adapter: Path) -> str:
+    """Return a digest of what a folder means: PEFT writes a set of modules in any order."""
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    config["target_modules"] = sorted(config["target_modules"])
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for file in sorted(adapter.glob("*.safetensors")):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def adapter_bytes(model: PreTrainedModel) -> int:
