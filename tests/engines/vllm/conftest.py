@@ -12,10 +12,21 @@ from tasks.platform.step_runner import StepRunner
 from tasks.release.checkpoints import register_checkpoint
 from tasks.sft.steps import make_base
 from tests.support.mirrors import MemoryMirror
-from tests.support.tiny_faculty import BASE, home_at
+from tests.support.tiny_faculty import (
+    BASE,
+    TEAMS,
+    climb,
+    copy_home,
+    home_at,
+    importable,
+    write_team,
+)
 from tests.support.vllm_environment import program
 from tests.support.vllm_server import VllmProcess
+from tests.support.vllm_turns import sampling
 
+PACKAGE = "served_teams"
+PLAIN = "SamplingSettings(max_new_tokens=4)"
 HEAD_SIZE = 32
 """vLLM's kernels for a CPU have no smaller heads."""
 
@@ -81,3 +92,31 @@ def server(serve):
 def weights(tmp_path):
     """Return where the weights pass through."""
     return tmp_path / "weights"
+
+
+@pytest.fixture(scope="session")
+def served(server, tmp_path_factory):
+    """Settings by which teams and rounds sample with the session's server."""
+    return sampling(server, tmp_path_factory.mktemp("shared") / "weights", max_new_tokens=4)
+
+
+@pytest.fixture(scope="session")
+def home_with_served_teachers(home_with_start, served, tmp_path_factory):
+    """A home with the teachers of two climbs that the server sampled."""
+    root = tmp_path_factory.mktemp("teams")
+    home = copy_home(home_with_start, tmp_path_factory.mktemp("homes") / "climbed")
+    with importable(root), home_at(home):
+        for team in TEAMS:
+            climb(_write_served_team(root, team, served))
+    return home
+
+
+def _write_served_team(root, name, settings):
+    """Write a team whose climb and whose evaluation use these sampling settings."""
+    dotted = write_team(root, name, package=PACKAGE)
+    file = root / PACKAGE / name / "settings.py"
+    text = file.read_text()
+    assert PLAIN in text
+    served = f"SamplingSettings.model_validate({settings.model_dump(mode='json')!r})"
+    file.write_text(text.replace(PLAIN, served))
+    return dotted

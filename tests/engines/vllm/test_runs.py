@@ -20,47 +20,10 @@ from tasks.rollout.sampling.vllm.client import VllmClient, VllmError
 from tests.support.climbs import climbed_from
 from tests.support.mopd_rounds import Run, faculty_at, planned, told
 from tests.support.states import save_states_often
-from tests.support.tiny_faculty import (
-    NUM_EVALUATION,
-    RUNG_STEPS,
-    TEAMS,
-    climb,
-    copy_home,
-    home_at,
-    importable,
-    write_team,
-)
+from tests.support.tiny_faculty import NUM_EVALUATION, RUNG_STEPS, TEAMS, home_at
 from tests.support.vllm_turns import sampling
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
-PACKAGE = "served_teams"
-PLAIN = "SamplingSettings(max_new_tokens=4)"
-
-
-def write_served_team(root, name, settings, package=PACKAGE):
-    """Write a team whose climb and whose evaluation use these sampling settings."""
-    dotted = write_team(root, name, package=package)
-    file = root / package / name / "settings.py"
-    text = file.read_text()
-    assert PLAIN in text
-    served = f"SamplingSettings.model_validate({settings.model_dump(mode='json')!r})"
-    file.write_text(text.replace(PLAIN, served))
-    return dotted
-
-
-@pytest.fixture(scope="module")
-def served(server, tmp_path_factory):
-    return sampling(server, tmp_path_factory.mktemp("shared") / "weights", max_new_tokens=4)
-
-
-@pytest.fixture(scope="module")
-def home_with_served_teachers(home_with_start, served, tmp_path_factory):
-    root = tmp_path_factory.mktemp("teams")
-    home = copy_home(home_with_start, tmp_path_factory.mktemp("homes") / "climbed")
-    with importable(root), home_at(home):
-        for team in TEAMS:
-            climb(write_served_team(root, team, served))
-    return home
 
 
 @pytest.mark.parametrize("team", TEAMS)
