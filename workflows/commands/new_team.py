@@ -54,10 +54,10 @@ def new(team: str, **chosen: Unpack[Chosen]) -> None:
         say(f"  {path.relative_to(root)}")
     say(f"Created the team {team}. Try it:")
     say(f"    python -m pytest tests/teachers/test_{team}.py")
-    say(f"    provost run teacher {team}          # after `provost run foundation`, or the demo")
+    say(f"    provost run teacher {team}")
     say(
-        "Then make it yours: prompts.py and environment.py first. docs/guides/add-a-team.md goes "
-        "on from here"
+        "It climbs from fork-point@released, which `provost checkpoint import`, `provost run "
+        "foundation` or the demo makes. docs/guides/add-a-team.md goes on from here"
     )
 
 
