@@ -53,6 +53,8 @@ SFT = SftSettings(
 RL = RlSettings(
     loop=LoopSettings(num_steps=40, learning_rate=1e-5, rung_every=20),
     sampling=SamplingSettings(max_new_tokens={max_new_tokens}),
+    prompts_per_step=4,
+    rollouts_per_prompt=8,
 )
 '''
 """Numbers for a pre-trained model; its answers may be as long as the demonstrations."""
