@@ -12,6 +12,7 @@ from lineage.registry.registry import Registry
 from lineage.store.store import open_store, read_tree
 from tasks.contracts.refusal import RefusedError
 from tasks.platform.step_runner import StepRunner
+from tasks.release import preflight
 from tasks.release.checkpoints import resolve_checkpoint
 from tasks.release.domain import collect_domain
 from tasks.release.preflight import check_climb
@@ -243,10 +244,10 @@ def test_a_flipped_byte_in_the_fork_point_is_found_before_training(faculty, root
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mount a file system of 3 MiB; needs a user who may."""
+    """Mount a file system of 16 MiB; needs a user who may."""
     place = tmp_path / "small"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("mounting a small file system needs rights that this user has not")
     yield place
@@ -261,9 +262,17 @@ def test_a_full_disk_stops_the_climb_and_room_lets_it_go_on(
     (fork_point / "store").rename(fork_point / "away")
     subprocess.run(["cp", "-a", fork_point / "away", small_disk / "store"], check=True)
     monkeypatch.setenv("PROVOST_STORE", str(small_disk / "store"))
-    free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
-    (small_disk / "filler").write_bytes(b"\0" * (free - 120_000))
-    message = climbing()
+    looked = preflight.refuse_small_disk
+
+    def fills_later(*asked):
+        """Look at the disk, as a climb does, before somebody else fills it."""
+        looked(*asked)
+        free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+        (small_disk / "filler").write_bytes(b"\0" * (free - 120_000))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(preflight, "refuse_small_disk", fills_later)
+        message = climbing()
     assert "no space left under" in message
     assert "Free space" in message
     before = Contents.now()
