@@ -7,7 +7,7 @@ Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/perf
     python -m benchmarks.step ledger                    # what a ledger of four teachers costs
     python -m benchmarks.step limits                    # each phase against the machine's limits
     python -m benchmarks.step curve vocabulary          # or length, batch, teachers
-    python -m benchmarks.step on_paper qwen3-32b        # the estimate against FakeTensor runs
+    python -m benchmarks.step on_paper                  # the estimate against FakeTensor runs
     python -m benchmarks.step memory                    # the estimate against measured peaks
     python -m benchmarks.step plots
     python -m benchmarks.step versus --device cuda      # 1.3 B parameters, 256 new tokens, bf16
@@ -34,7 +34,6 @@ from benchmarks.common.process import in_own_process
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.step.case import Case
 from benchmarks.step.sizes import SIZES, measured
-from tasks.estimate.presets import PRESETS
 from tasks.mopd.settings import Divergence
 
 NAMES = ("length", "batch", "teachers", "vocabulary")
@@ -103,11 +102,10 @@ def _limits(_told: argparse.Namespace, case: Case) -> Found:
     return f"limits_{_where(case)}", limits(case)
 
 
-def _on_paper(told: argparse.Namespace, _case: Case) -> Found:
+def _on_paper(_told: argparse.Namespace, _case: Case) -> Found:
     from benchmarks.step.on_paper import on_paper  # noqa: PLC0415
 
-    (preset,) = told.which
-    return "on_paper", on_paper(preset)
+    return "on_paper", on_paper()
 
 
 def _memory(_told: argparse.Namespace, _case: Case) -> Found:
@@ -187,8 +185,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--responses", type=int, choices=(1, 8), default=8, help="to each prompt")
     parser.add_argument("--trl-rows", type=int, help="rollouts a microbatch of TRL's")
     told = parser.parse_args()
-    named = {"curve": [*NAMES], "sizes": [*SIZES], "on_paper": [*PRESETS]}.get(told.what, [])
-    takes_one = told.what in ("curve", "on_paper")
+    named = {"curve": [*NAMES], "sizes": [*SIZES]}.get(told.what, [])
+    takes_one = told.what == "curve"
     if set(told.which) - set(named) or (takes_one and len(told.which) != 1):
         parser.error(f"`{told.what}` takes {'one' if takes_one else 'some'} of {named}")
     if told.what == "sizes" and told.device != "cuda":

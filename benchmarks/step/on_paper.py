@@ -6,80 +6,54 @@ on a laptop: what each operation allocates is added, and what is let go is subtr
 
 What differs from a GPU: attention is the CPU's kernel, which repeats keys and values for each query
 head and keeps them, and norms are the model's own. Chunks of logits, blocks of weights and buffers
-of the loss have the sizes of a GPU. One microbatch of one teacher is learned from, and the teacher
-is a model in bf16 on the device. Nothing is sampled, since a sampler looks at its tokens.
+of the loss have the sizes of a GPU. One microbatch of one teacher is learned from. The teacher is a
+model in bf16, whole on the device or shared by the ranks. Nothing is sampled, since a sampler looks
+at its tokens, and no segment is closed.
 
 ``tests/estimate/test_measured.py`` compares the estimate with the result.
 
-    python -m benchmarks.step on_paper qwen3-32b
+    python -m benchmarks.step on_paper
 """
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from itertools import chain
 from unittest import mock
 
 import torch
 import torch.distributed as dist
+from accelerate import init_empty_weights
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.distributed.device_mesh import init_device_mesh
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from benchmarks.common.results import Row
 from benchmarks.step.live_bytes import Answers, LiveBytes
-from tasks.estimate.memory import held_all_the_time, phases
-from tasks.estimate.presets import PRESETS
-from tasks.estimate.shape import shape_of
-from tasks.estimate.work import RankWork
+from benchmarks.step.paper import COUNTED, HELD, PAPERS, Paper, config_of, rollouts_of, settings_of
+from tasks.estimate.ledger_phases import PROBED_TOKENS
 from tasks.ledger import source_gradients
-from tasks.ledger.schema import LedgerSettings
 from tasks.ledger.source_gradients import UpdateReport
 from tasks.model import log_probs
 from tasks.model.kernels.unread_tokens import reads_prefixes_once
-from tasks.model.settings import Precision
+from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits
 from tasks.mopd.losses import exact
 from tasks.mopd.objective import Distillation
+from tasks.mopd.round_models import FrozenModels, ScoreRequest
 from tasks.mopd.routing import Route, Routing
 from tasks.mopd.settings import DistilSettings
+from tasks.mopd.teacher_pool import sharded
 from tasks.mopd.teachers import ResidentTeachers
-from tasks.onpolicy.distributed import sharding
+from tasks.onpolicy.distributed import lockstep, sharding
+from tasks.onpolicy.distributed.lockstep import Probe
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import ChunkLoss
-from tasks.onpolicy.settings import LoopSettings, Workload
 from tasks.platform import ranks
 from tasks.rollout.batch import rollout_batch
 from tasks.rollout.collect import Rollout
-from tasks.rollout.environment import Grade, Message, Prompt
-
-TEACHERS, RANKS = 12, (8, 16, 64)
-HELD = "held"
-COUNTED = (HELD, "teacher's pass", "heads and loss", "backward", "update", "ledger's rollout")
-"""What is held all the time, and the phases that the estimate has too."""
-
-
-@dataclass(frozen=True)
-class Paper:
-    """A step of one rank."""
-
-    preset: str
-    num_teachers: int
-    num_ranks: int
-    """At least 2."""
-    displacements: bool = True
-    num_layers: int = 0
-    """Number of layers; 0 for the preset's own."""
-    microbatch_tokens: int = 8192
-    prompt_tokens: int = 512
-    new_tokens: int = 1536
-
-    @property
-    def rows(self) -> int:
-        """Rollouts of a microbatch."""
-        return self.microbatch_tokens // (self.prompt_tokens + self.new_tokens)
 
 
 class _PlannedOutside(Learner):
@@ -116,26 +90,34 @@ def _phases(paper: Paper, live: LiveBytes, answers: Answers) -> dict[str, int]:
         found[phase] = max(found.get(phase, 0), live.take())
 
     names = [f"teacher {place}" for place in range(paper.num_teachers)]
-    # FSDP lets go of the whole student. FakeTensorMode keeps it: 4 bytes a weight in each phase.
     student = _model(paper, torch.float32)
-    teacher = _model(paper, torch.bfloat16)
-    settings = _settings(paper)
+    settings = settings_of(paper)
     objective = _Watched(
         Routing(Route(name, name) for name in names),
-        ResidentTeachers(dict.fromkeys(names, teacher), 1.0),
+        _teachers(paper, names),
         DistilSettings(),
         settings,
         [],
         recheck_every=1 << 30,
     )
-    objective.ends = ends
-    learner = _PlannedOutside(
-        student, settings, 1.0, 0, objective.sources, record=paper.displacements
-    )
+    objective.ends, objective.is_shared = ends, paper.shares_teachers
+    # Adapters go to the device that they are on, which fake tensors refuse.
+    with mock.patch.object(nn.Module, "to", lambda module, *_, **__: module):
+        learner = _PlannedOutside(
+            student, settings, 1.0, 0, objective.sources, record=paper.displacements
+        )
     learner.answers = answers
     optimizer = learner.optimizer
-    optimizer.step = _after(optimizer.step, lambda: ends("update"))  # type: ignore[method-assign]
-    own = optimizer.gathering
+    own, own_step = optimizer.gathering, optimizer.step
+
+    def step(learning_rate: float) -> UpdateReport:
+        gc.collect()
+        live.take()  # what the last microbatch left
+        done = own_step(learning_rate)
+        ends("update")
+        return done
+
+    optimizer.step = step  # type: ignore[method-assign]
 
     @contextmanager
     def gathering(source: str) -> Iterator[None]:
@@ -147,39 +129,100 @@ def _phases(paper: Paper, live: LiveBytes, answers: Answers) -> dict[str, int]:
     optimizer.gathering = gathering  # type: ignore[method-assign]
     gc.collect()
     found[HELD] = live.now
-    scored = objective.score(_rollouts(paper, names[0]))
+    scored = objective.score(rollouts_of(paper, names[0]))
     live.take()
     learner.update(objective, scored, 1)
     live.take()
-    answers.is_off = True
-    with unset_fake_temporarily():
-        tokens = rollout_batch([scored[0].rollout], pad_id=0)
-    answers.is_off = False
-    with sharding.replica(student), torch.no_grad():
-        log_probs.chosen_logits(student, tokens)
+    with _batched_outside(answers):
+        count = -(-paper.num_teachers // paper.num_ranks)
+        probe = Probe(scored[0].rollout, PROBED_TOKENS)
+        lockstep.probed_logits(student, [probe] * count, 1.0, pad_id=0)
     ends("ledger's rollout")
     return found
+
+
+@contextmanager
+def _batched_outside(answers: Answers) -> Iterator[None]:
+    """Let the ledger's rollouts become batches of real numbers, which are looked at."""
+
+    def batched(rollouts: Sequence[Rollout], pad_id: int) -> TokenBatch:
+        answers.is_off = True
+        with unset_fake_temporarily():
+            tokens = rollout_batch(rollouts, pad_id)
+        answers.is_off = False
+        return tokens
+
+    with mock.patch.object(lockstep, "rollout_batch", batched):
+        yield
+
+
+def _teachers(paper: Paper, names: Sequence[str]) -> FrozenModels:
+    if paper.shares_teachers:
+        return _SharedTeacher(paper, names)
+    return ResidentTeachers(dict.fromkeys(names, _model(paper, torch.bfloat16)), 1.0)
+
+
+class _SharedTeacher:
+    """A teacher of which a rank holds its part and the head; it reads a step's microbatches first.
+
+    The part comes from no file.
+    """
+
+    def __init__(self, paper: Paper, names: Sequence[str]) -> None:
+        with init_empty_weights(include_buffers=False):
+            self._model = _model(paper, torch.bfloat16).requires_grad_(requires_grad=False)
+        sharded._shard(self._model, torch.device("cpu"))
+        head = self._model.get_output_embeddings()
+        head.weight = nn.Parameter(
+            torch.empty(head.weight.shape, dtype=torch.bfloat16), requires_grad=False
+        )
+        self.names = sorted(names)
+        self._hidden: dict[str, Tensor] = {}
+        self._again: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def begin_step(
+        self,
+        step: int,
+        updates: Sequence[Sequence[ScoreRequest]],
+        again: Sequence[ScoreRequest] = (),
+    ) -> None:
+        """Read every microbatch of a step."""
+        self._hidden = {
+            name: chosen_hidden(self._model, tokens) for name, tokens in chain(*updates)
+        }
+        self._again = {name: chosen_hidden(self._model, tokens) for name, tokens in again}
+
+    def hidden(self, model: str, tokens: TokenBatch) -> Tensor:
+        """Return the hidden states [N, D] of a teacher's only microbatch."""
+        return self._hidden[model]
+
+    def rescore(self, model: str, tokens: TokenBatch) -> Tensor:
+        """Return those of the second pass."""
+        return self._again[model]
+
+    @torch.no_grad()
+    def logits(self, model: str, hidden_CD: Tensor) -> Tensor:
+        """Return logits [C, V]."""
+        return head_logits(self._model, hidden_CD)
 
 
 class _Watched(Distillation):
     """An objective that says when its teacher has read a microbatch."""
 
     ends: Callable[[str], None]
+    is_shared: bool
+
+    def begin_step(self, step: int, updates: Sequence[Sequence[Microbatch]]) -> None:
+        super().begin_step(step, updates)
+        self.ends("teacher's pass")
 
     def prepare(self, batch: Microbatch) -> ChunkLoss:
         self.ends("student's pass")
         losses = super().prepare(batch)
-        self.ends("teacher's pass")
+        # A shared teacher has read it already.
+        self.ends("heads and loss" if self.is_shared else "teacher's pass")
         return losses
-
-
-def _after(work: Callable[[float], UpdateReport], then: Callable[[], None]) -> Any:  # noqa: ANN401
-    def done(learning_rate: float) -> UpdateReport:
-        report = work(learning_rate)
-        then()
-        return report
-
-    return done
 
 
 @contextmanager
@@ -198,6 +241,7 @@ def _fake_ranks(count: int) -> Iterator[None]:
         with (
             mock.patch.object(ranks, "exchange", exchange),
             mock.patch.object(sharding, "init_device_mesh", return_value=mesh),
+            mock.patch.object(sharded, "init_device_mesh", return_value=mesh),
         ):
             yield
     finally:
@@ -216,85 +260,14 @@ def _sizes_of_a_gpu() -> Iterator[None]:
 
 
 def _model(paper: Paper, dtype: torch.dtype) -> PreTrainedModel:
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(paper), dtype=dtype)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config_of(paper), dtype=dtype)
     return model
 
 
-def _config(paper: Paper) -> PretrainedConfig:
-    preset = PRESETS[paper.preset]
-    numbers = dict(preset.numbers)
-    if paper.num_layers:
-        numbers["num_hidden_layers"] = paper.num_layers
-    return AutoConfig.for_model(preset.model_type, **numbers)
-
-
-def _settings(paper: Paper) -> LoopSettings:
-    return LoopSettings(
-        num_steps=1,
-        learning_rate=1e-4,
-        precision=Precision.BF16,
-        activation_checkpointing=True,
-        microbatch_tokens=paper.microbatch_tokens,
-    )
-
-
-def _rollouts(paper: Paper, domain: str) -> list[Rollout]:
-    """Return a full microbatch of one teacher's rollouts for each rank."""
-    chosen = (False,) * paper.prompt_tokens + (True,) * paper.new_tokens
-    prompt, count = Prompt("p", (Message("user", ""),), {}), paper.rows * paper.num_ranks
-    return [
-        Rollout(
-            domain=domain,
-            prompt=prompt,
-            turns=(),
-            grade=Grade(1.0),
-            # Rows without a common beginning.
-            ids=(place % 99, *range(1, len(chosen))),
-            is_response=chosen,
-            sampler_log_probs=(0.0,) * len(chosen),
-            truncated=False,
-        )
-        for place in range(count)
-    ]
-
-
-def work_of(paper: Paper) -> RankWork:
-    """Return what the estimate takes for the same step."""
-    shape = shape_of(_config(paper), paper.preset)
-    loop = _settings(paper)
-    load = Workload(
-        loop=loop,
-        ledger=LedgerSettings(displacements=paper.displacements),
-        rounds=1,
-        prompts_per_domain=paper.rows * paper.num_ranks,
-        rollouts_per_prompt=1,
-        max_new_tokens=paper.new_tokens,
-        has_outcome=False,
-    )
-    return RankWork(
-        student=shape,
-        teachers=(shape,) * paper.num_teachers,
-        load=load,
-        num_ranks=paper.num_ranks,
-        ranks_per_node=8,
-        on_gpu=True,
-        prompt_tokens=paper.prompt_tokens,
-        domains=paper.num_teachers,
-    )
-
-
-def estimated(paper: Paper) -> dict[str, int]:
-    """Return what the estimate says of the same phases."""
-    work = work_of(paper)
-    found = {phase.name: phase.total for phase in phases(work) if phase.name in COUNTED}
-    return {HELD: sum(held_all_the_time(work).values()), **found}
-
-
-def on_paper(preset: str) -> list[Row]:
-    """Count a step of a published model with twelve teachers on 8, 16 and 64 GPUs."""
+def on_paper() -> list[Row]:
+    """Count a step of large models on 8, 16 and 64 GPUs."""
     rows = []
-    for num_ranks in RANKS:
-        paper = Paper(preset, TEACHERS, num_ranks)
+    for paper in PAPERS:
         counted = step_on_paper(paper)
         rows.append({"paper": vars(paper), "bytes": {name: counted[name] for name in COUNTED}})
     return rows

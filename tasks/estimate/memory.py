@@ -9,7 +9,7 @@ top comes what a phase takes, and the peak is that of the largest phase:
     heads and loss      the same, the whole head, logits of a chunk of tokens
     backward            the same at its first layer; at its last one all gradients
     update              the temporaries of a block of weights
-    ledger's rollout    the student gathered, the logits of one whole rollout
+    ledger's rollout    one rollout in one layer, or the whole head and its logits
     closing a segment   the rounding, and one parameter whole
 
 Activations are those of a layer with attention by a fused kernel and a gated feed-forward network
@@ -25,18 +25,16 @@ activation checkpointing a layer keeps its input, T D c, and the rest for one la
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tasks.estimate.ledger_phases import FP32, closing, gathered_blocks, kept_logits, probed
 from tasks.estimate.shape import Shape
 from tasks.estimate.work import RankWork
-from tasks.ledger.estimate import RunSize, held_numbers, stored_bytes
+from tasks.ledger.estimate import held_numbers
 from tasks.ledger.source_gradients import block_elements
 from tasks.model.log_probs import chunk_tokens
 
-FP32 = 4
 LOSS_ELEMENTS = {True: 1 << 24, False: 1 << 17}
 """Elements of one of the four buffers of an exact divergence, on a GPU or not; a test compares them
 with those of ``tasks.mopd.losses.exact``."""
-PROBED_TOKENS = 64
-"""Tokens of each teacher with logits kept through a step, for the ledger's KL."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +55,15 @@ def phases(work: RankWork) -> list[Phase]:
     held = held_all_the_time(work)
     found = [
         Phase("teacher's pass", held | _beside_the_teacher(work) | _teachers_layer(work)),
-        Phase("heads and loss", held | _kept(work) | _heads(work)),
+        Phase("heads and loss", held | kept(work) | _heads(work)),
         Phase("backward", held | _backward(work)),
         Phase("update", held | {"temporaries of a block": 2 * FP32 * _block(work)}),
-        Phase("ledger's rollout", held | _gathered(work) | _probed(work)),
+        Phase("ledger's rollout", held | probed(work)),
     ]
-    if work.load.samples_here:
+    if not work.load.servers:
         found.insert(0, Phase("sampling", held | _gathered(work) | _sampled(work)))
     if work.load.ledger.displacements:
-        found.append(Phase("closing a segment", held | _closing(work)))
+        found.append(Phase("closing a segment", held | closing(work)))
     return found
 
 
@@ -76,8 +74,8 @@ def peak(work: RankWork) -> Phase:
 
 def held_all_the_time(work: RankWork) -> dict[str, int]:
     """Return what a rank holds from the first step to the last."""
-    here, kept = work.trained_here, work.load.ledger.displacements
-    numbers = held_numbers(work.num_sources, displacements=kept)
+    here = work.trained_here
+    numbers = held_numbers(work.num_sources, displacements=work.load.ledger.displacements)
     parts = {
         "weights": FP32 * here,
         "moments": FP32 * here * numbers.moments,
@@ -129,7 +127,7 @@ def _kept_by_norm(work: RankWork) -> int:
     return FP32 + work.compute_bytes
 
 
-def _kept(work: RankWork) -> dict[str, int]:
+def kept(work: RankWork) -> dict[str, int]:
     """Return what the student's forward pass keeps for backward."""
     shape, size, tokens = work.student, work.compute_bytes, work.read_tokens
     ends = (size + _kept_by_norm(work)) * shape.hidden * tokens
@@ -150,8 +148,8 @@ def _beside_the_teacher(work: RankWork) -> dict[str, int]:
     """
     if work.shares_teachers:
         return {}
-    gathered = _gathered_blocks(work.student, work.compute_bytes, 1) if work.is_sharded else 0
-    return _kept(work) | {"gathered weights": gathered}
+    gathered = gathered_blocks(work.student, work.compute_bytes, 1) if work.is_sharded else 0
+    return kept(work) | {"gathered weights": gathered}
 
 
 def _teachers_layer(work: RankWork) -> dict[str, int]:
@@ -160,7 +158,7 @@ def _teachers_layer(work: RankWork) -> dict[str, int]:
     width = 3 * teacher.feed_forward + 3 * teacher.hidden
     parts = {"a layer of the teacher": teacher.saved_bytes * tokens * width}
     if work.shares_teachers:
-        parts["teacher, gathered"] = _gathered_blocks(teacher, teacher.saved_bytes, 2)
+        parts["teacher, gathered"] = gathered_blocks(teacher, teacher.saved_bytes, 2)
     return parts
 
 
@@ -179,7 +177,7 @@ def _heads(work: RankWork) -> dict[str, int]:
         "hidden states": shape.hidden
         * chosen
         * (size * (3 + extra) + work.largest_teacher.saved_bytes),
-        "kept logits of teachers": _kept_logits(work),
+        "kept logits of teachers": kept_logits(work),
     }
     is_trained = work.load.loop.adapter is None
     if work.is_sharded:
@@ -199,16 +197,16 @@ def _backward(work: RankWork) -> dict[str, int]:
     shape, size, tokens = work.student, work.compute_bytes, work.read_tokens
     whole = kept_by_a_layer(shape, work, tokens, tokens)
     running = size * tokens * (2 * shape.feed_forward + 2 * shape.hidden)
-    first = _kept(work)["activations"] + running
+    first = kept(work)["activations"] + running
     if work.load.loop.activation_checkpointing:
         first += whole - size * tokens * shape.hidden
     gradients = _gradients_of_body(work)
     last = gradients + whole + running
     is_trained = work.load.loop.adapter is None
     parts = {"activations and gradients": max(first, last)}
-    parts["kept logits of teachers"] = _kept_logits(work)
+    parts["kept logits of teachers"] = kept_logits(work)
     if work.is_sharded:
-        parts["gathered weights"] = _gathered_blocks(shape, size, 2)
+        parts["gathered weights"] = gathered_blocks(shape, size, 2)
         if is_trained:
             unit = max(shape.layer, shape.embedding + shape.rest)
             parts["gradients to send"] = (size + FP32) * unit
@@ -221,11 +219,6 @@ def _gradients_of_body(work: RankWork) -> int:
     if work.load.loop.adapter is not None:
         return FP32 * work.trained_here
     return size * -(-work.student.body // work.num_ranks)
-
-
-def _gathered_blocks(shape: Shape, size: int, layers: int) -> int:
-    """Return the bytes of gathered weights: some layers, and the body's own, as the embedding."""
-    return size * (layers * shape.layer + shape.embedding + shape.rest)
 
 
 def _gathered(work: RankWork) -> dict[str, int]:
@@ -243,54 +236,6 @@ def _sampled(work: RankWork) -> dict[str, int]:
         "cache of keys and values": 2 * size * shape.num_layers * shape.key_value * rows * work.row,
         "logits of a token": 3 * FP32 * rows * shape.vocabulary,
     }
-
-
-def _probed(work: RankWork) -> dict[str, int]:
-    """Return the bytes of the logits of one rollout, all of its tokens at once."""
-    numbers = work.load.max_new_tokens * work.student.vocabulary
-    cast = work.compute_bytes if work.compute_bytes < FP32 else 0
-    kept = _kept_logits(work)
-    return {"logits of a rollout": (FP32 + cast) * numbers, "kept logits of teachers": kept}
-
-
-def _probed_here(work: RankWork) -> int:
-    """Return the tokens with kept logits on one rank."""
-    return PROBED_TOKENS * -(-len(work.teachers) // work.num_ranks)
-
-
-def _closing(work: RankWork) -> dict[str, int]:
-    """Return what closing a segment takes: the rounding, a parameter whole, and on a CPU the file.
-
-    The packed parts are there twice while safetensors writes them.
-    """
-    parts = {"rounding": FP32 * work.trained_here, "kept logits of teachers": _kept_logits(work)}
-    if work.on_gpu:
-        return parts | {"a parameter, whole": 3 * FP32 * work.student.largest}
-    largest = 2 * FP32 * min(work.student.largest, work.trained)
-    return parts | {"packed": 2 * packed_bytes(work), "a parameter in fp64": largest}
-
-
-def packed_bytes(work: RankWork) -> int:
-    """Return the bytes of a packed segment."""
-    one = work.load.ledger.model_copy(update={"segment_steps": work.load.loop.num_steps})
-    return stored_bytes(run_size(work), one)
-
-
-def run_size(work: RankWork) -> RunSize:
-    """Return the sizes that the optimizer's and the ledger's needs follow from."""
-    loop = work.load.loop
-    return RunSize(
-        num_parameters=work.trained,
-        num_sources=work.num_sources,
-        extra_sources=work.extra_sources,
-        num_steps=loop.num_steps,
-        updates_per_step=loop.updates_per_step,
-        decays=loop.weight_decay > 0,
-    )
-
-
-def _kept_logits(work: RankWork) -> int:
-    return FP32 * 2 * _probed_here(work) * work.student.vocabulary
 
 
 def _block(work: RankWork) -> int:

@@ -74,8 +74,20 @@ class RankWork:
 
     @property
     def rollouts_here(self) -> int:
-        """Rollouts that one rank samples in a step, all at once."""
+        """Rollouts of one rank in a step."""
         return -(-self.load.rollouts_per_step * self.domains // self.num_ranks)
+
+    @property
+    def rollouts_of_sampler(self) -> int:
+        """Rollouts that one rank, or one server, samples in a step, all at once."""
+        return -(
+            -self.load.rollouts_per_step * self.domains // (self.load.servers or self.num_ranks)
+        )
+
+    @property
+    def probed_here(self) -> int:
+        """Rollouts that one rank reads again for the ledger after a step: one of each teacher."""
+        return -(-len(self.teachers) // self.num_ranks)
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from tasks.estimate.layouts import Fit, MemoryLimits, refuse_too_large
-from tasks.estimate.memory import run_size
+from tasks.estimate.ledger_phases import run_size
 from tasks.estimate.planned import Ranks, planned_work
 from tasks.ledger.estimate import estimate, memory_speed, refuse_small_storage
 from tasks.ledger.schema import StoredPrecision

@@ -25,7 +25,6 @@ from tasks.model.kernels.norms import write_norms_by_hand
 from tasks.model.kernels.unread_tokens import reads_prefixes_once
 from tasks.model.log_probs import (
     chosen_hidden,
-    chosen_logits,
     chunks,
     head_logits,
     hidden_log_probs,
@@ -33,7 +32,8 @@ from tasks.model.log_probs import (
 from tasks.model.lora import add_adapter
 from tasks.model.settings import Precision
 from tasks.model.shards import collected, to_fp32
-from tasks.onpolicy.distributed.sharding import Head, replica, shard, whole_head
+from tasks.onpolicy.distributed.lockstep import Probe, probed_logits
+from tasks.onpolicy.distributed.sharding import Head, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.microbatch import Microbatch, ScoredRollout, idle_tokens
 from tasks.onpolicy.objective import ChunkLoss, TokenLoss, UpdateLosses
@@ -48,7 +48,6 @@ from tasks.onpolicy.step_plan import (
 )
 from tasks.platform.progress import report
 from tasks.platform.ranks import num_ranks, rank, union_over_ranks
-from tasks.rollout.batch import rollout_batch
 
 
 def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | None:
@@ -158,8 +157,7 @@ class Learner:
             if recorder is not None:
                 recorder.add_update(done)
         if recorder is not None:
-            with replica(self.model):
-                recorder.end_step(self.logits)
+            recorder.end_step(self._probed)
         return {**report.means(), **objective.end_step(step)}
 
     def _plans(self, scored: Sequence[ScoredRollout], step: int) -> list[list[Microbatch]]:
@@ -194,12 +192,9 @@ class Learner:
             for index, (plan, of) in enumerate(zip(plans, scales, strict=True))
         ]
 
-    @torch.no_grad()
-    def logits(self, item: ScoredRollout) -> Tensor:
-        """Return the policy's logits [response tokens, V] of a rollout, as it is now."""
-        rollout = item.rollout
-        tokens = rollout_batch([rollout], self._pad_id)
-        return chosen_logits(self.model, tokens.to(self.model.device), self._temperature)
+    def _probed(self, probes: Sequence[Probe]) -> list[Tensor]:
+        """Return the policy's logits of this rank's probes, as it is now. Collective."""
+        return probed_logits(self.model, probes, self._temperature, self._pad_id)
 
     def save(self, folder: Path) -> None:
         """Write the complete state of the learner, so that other ranks can resume it."""

@@ -1,10 +1,14 @@
 """The estimate agrees with measured peaks, and with runs of the real learner on fake tensors."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.common.circumstances import read
-from benchmarks.step import memory, on_paper
-from benchmarks.step.on_paper import HELD, Paper, step_on_paper
+from benchmarks.step import memory
+from benchmarks.step.on_paper import step_on_paper
+from benchmarks.step.paper import COUNTED, HELD, PAPERS, Paper, kept_whole
+from benchmarks.step.paper import estimated as estimated_on_paper
 
 WITHIN = 0.10
 """Most relative error of the estimate of the peak."""
@@ -18,34 +22,54 @@ def test_the_estimate_agrees_with_the_measured_peak(case):
     assert max(estimated.values()) == pytest.approx(max(measured.values()), rel=WITHIN)
 
 
+def named(paper):
+    """Return a name of a step for a test."""
+    plain = Paper(paper.preset, paper.num_teachers, paper.num_ranks)
+    other = {n: v for n, v in vars(paper).items() if v != vars(plain)[n]}
+    return " ".join(
+        map(str, [paper.preset, paper.num_ranks, *(f"{n}={v}" for n, v in other.items())])
+    )
+
+
 def of_a_rank(paper, counted):
-    """Return counted bytes without the whole student in fp32, which FakeTensorMode alone keeps."""
-    whole = 4 * on_paper.work_of(paper).student.total
-    return {name: counted[name] - whole for name in on_paper.COUNTED}
+    """Return counted bytes without the whole models that FakeTensorMode alone keeps."""
+    return {name: counted[name] - kept_whole(paper) for name in COUNTED}
 
 
 def assert_agreement(paper, counted):
-    own, estimated = of_a_rank(paper, counted), on_paper.estimated(paper)
+    own, estimated = of_a_rank(paper, counted), estimated_on_paper(paper)
     assert estimated[HELD] == pytest.approx(own[HELD], rel=0.01)
     for phase, size in own.items():
         assert estimated[phase] == pytest.approx(size, rel=WITHIN), phase
 
 
-@pytest.mark.parametrize("num_ranks", on_paper.RANKS)
-def test_the_estimate_agrees_with_a_large_model_on_paper(num_ranks):
-    (row,) = (row for row in read("step_on_paper") if row["paper"]["num_ranks"] == num_ranks)
-    assert_agreement(Paper(**row["paper"]), row["bytes"])
+@pytest.mark.parametrize("paper", PAPERS, ids=named)
+def test_the_estimate_agrees_with_a_large_model_on_paper(paper):
+    (row,) = (row for row in read("step_on_paper") if Paper(**row["paper"]) == paper)
+    assert_agreement(paper, row["bytes"])
+
+
+SMALL = Paper("qwen3-32b", 3, 8, num_layers=3)
+TOGETHER = replace(SMALL, shares_teachers=True, checkpointing=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("displacements", [True, False])
-def test_todays_learner_takes_what_is_estimated(displacements):
-    paper = Paper("qwen3-32b", 3, 8, displacements, num_layers=3)
+@pytest.mark.parametrize(
+    "paper",
+    [
+        SMALL,
+        replace(SMALL, displacements=False),
+        TOGETHER,
+        replace(TOGETHER, lora_rank=16),
+        replace(TOGETHER, preset="llama-3.1-70b", lora_rank=16),
+    ],
+    ids=named,
+)
+def test_todays_learner_takes_what_is_estimated(paper):
     assert_agreement(paper, step_on_paper(paper))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_ranks", on_paper.RANKS)
-def test_todays_learner_of_a_large_model_takes_what_is_estimated(num_ranks):
-    paper = Paper("qwen3-32b", on_paper.TEACHERS, num_ranks)
+@pytest.mark.parametrize("paper", PAPERS, ids=named)
+def test_todays_learner_of_a_large_model_takes_what_is_estimated(paper):
     assert_agreement(paper, step_on_paper(paper))

@@ -132,8 +132,26 @@ def test_sampling_gathers_the_student_and_keeps_every_row():
     assert parts["cache of keys and values"] == 2 * 2 * 3 * 10 * 16 * 10
     assert parts["student, gathered"] == 2 * (WEIGHTS + 1500)
     assert "student, gathered" not in of("sampling", work())
-    served = phases(work(load={"samples_here": False}))
+    served = phases(work(load={"servers": 1}))
     assert "sampling" not in [phase.name for phase in served]
+
+
+def test_the_ledgers_rollout_takes_the_head_and_logits_of_64_tokens_or_a_layer():
+    # Six tokens of each of two teachers, and six arrays beside the new logits.
+    assert of("ledger's rollout", work())["logits"] == 4 * 6 * 100 * (2 + 6)
+    long = work(load={"max_new_tokens": 400}, ledger={"displacements": False})
+    assert of("ledger's rollout", long)["logits"] == 4 * 64 * 100 * (2 + 6)
+    # Of two ranks each reads one rollout, and no rank gathers more than the head.
+    parts = of("ledger's rollout", work(num_ranks=2))
+    assert parts["logits"] == 4 * 6 * 100 * (1 + 6)
+    assert parts["head, gathered"] == 3 * 2 * 1000
+    # A long rollout of a model with few words takes more in a layer: 403 tokens that are read.
+    shape = replace(SHAPE, vocabulary=2)
+    parts = of(
+        "ledger's rollout", replace(work(num_ranks=2, load={"max_new_tokens": 400}), student=shape)
+    )
+    assert parts["a layer"] == 2 * 403 * (3 * 30 + 3 * 10)
+    assert parts["gathered weights"] == 2 * (2 * 1500 + 1010)
 
 
 def test_closing_a_segment_on_a_cpu_holds_the_file_twice():
