@@ -4,9 +4,11 @@ Each rank loads the whole student before it keeps its part. Later the first rank
 is written whole: the parts of a segment, or the training state.
 """
 
-from tasks.estimate.memory import FP32, Phase, packed_bytes, run_size
+from tasks.estimate.ledger_phases import FP32, packed_bytes, run_size
+from tasks.estimate.memory import Phase
 from tasks.estimate.work import RankWork
 from tasks.ledger.estimate import held_numbers, stored_bytes
+from tasks.model.settings import Precision
 
 
 def host_phases(work: RankWork) -> list[Phase]:
@@ -23,6 +25,8 @@ def host_phases(work: RankWork) -> list[Phase]:
         states = work.largest_teacher.hidden * work.largest_teacher.saved_bytes
         tokens = here * work.rollouts_here * work.load.max_new_tokens
         pinned = {"teachers' hidden states": tokens * states}
+    if work.load.servers:
+        pinned = pinned | {"weights for the servers": shared_bytes(work)}
     sources, kept = work.num_sources, work.load.ledger.displacements
     numbers = held_numbers(sources, displacements=kept)
     state = FP32 * trained * (1 + numbers.moments + numbers.displacements)
@@ -33,7 +37,33 @@ def host_phases(work: RankWork) -> list[Phase]:
         found.append(Phase("closing a segment", pinned | parts))
     else:
         found.append(Phase("keeping the weights", pinned | {"weights": 2 * FP32 * trained}))
+    found.append(Phase("saving the student", pinned | _saving(work)))
     return found
+
+
+def shared_bytes(work: RankWork) -> int:
+    """Return the bytes in the file system in memory through which servers get their weights.
+
+    The last weights are there beside the next ones.
+    """
+    return 2 * work.compute_bytes * work.student.total if work.load.weights_in_memory else 0
+
+
+def _saving(work: RankWork) -> dict[str, int]:
+    """Return what the first rank takes to write the student, whole and as it is saved.
+
+    Adapters are merged into their base, which is loaded for it in fp32. One rank alone writes its
+    own model, file by file.
+    """
+    shape, adapter = work.student, work.load.loop.adapter
+    if not work.is_sharded and adapter is None:
+        return {}
+    is_rounded = work.load.loop.saved_precision is Precision.BF16
+    return {
+        "student": FP32 * shape.total,
+        "merged": FP32 * shape.layers if adapter else 0,
+        "rounded": 2 * shape.total if is_rounded else 0,
+    }
 
 
 def ledger_bytes(work: RankWork) -> int:

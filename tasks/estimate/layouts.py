@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from tasks.contracts.refusal import RefusedError
-from tasks.estimate.host import host_phases
+from tasks.estimate.host import host_phases, shared_bytes
 from tasks.estimate.memory import Phase, peak
 from tasks.estimate.work import RankWork
 from tasks.model.settings import AdapterSettings, Precision
@@ -32,6 +32,8 @@ class MemoryLimits:
     """Bytes for the tensors of one rank."""
     host: int
     """Bytes of a node's host."""
+    shared: int | None = None
+    """Bytes of a node's file system in memory; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,12 @@ class Fit:
             found.append(
                 f"{_gib(host.total)} of a node's memory ({host.name}), which has "
                 f"{_gib(self.limits.host)}"
+            )
+        shared = shared_bytes(self.work)
+        if self.limits.shared is not None and shared > self.limits.shared:
+            found.append(
+                f"{_gib(shared)} of shared memory (two copies of the weights for the servers), "
+                f"which has {_gib(self.limits.shared)}"
             )
         return found
 
@@ -132,7 +140,8 @@ def limits_of(flavor: Flavor) -> MemoryLimits:
     stage = flavor.stages[Stage.MOPD_ROUND]
     host = in_bytes(stage.memory)
     gpu = GPUS.get(flavor.gpu)
-    return MemoryLimits(flavor.name, gpu.memory - RESERVED if gpu else host, host)
+    shared = in_bytes(stage.shared_memory) if stage.shared_memory else None
+    return MemoryLimits(flavor.name, gpu.memory - RESERVED if gpu else host, host, shared)
 
 
 def refuse_too_large(fit: Fit, flavor: Flavor | None) -> None:

@@ -2,23 +2,30 @@
 
 FSDP gathers the body's weights once forward and once backward for each source, in the compute
 precision, and sums gradients in fp32. The head is gathered once for each microbatch. Of R ranks
-each one receives (R - 1) / R of what is gathered or summed. Sampling, and the ledger's look at one
-rollout, gather the whole student once each.
+each one receives (R - 1) / R of what is gathered or summed. Sampling gathers the whole student
+once. The ledger's look at a rollout gathers the body layer by layer, and the head. Where servers
+sample, all weights are put together once a step to be sent, merged with an adapter, and the student
+reads some rollouts again through its shards.
 
 A token costs 2 operations for each parameter forward, 4 backward, and 2 for what is computed again
 (Kaplan et al. 2020, 2001.08361, section 2.1). Sampling reads all weights and the cache once for
-each new token, which takes longer than the operations where few rows are sampled at once.
+each new token, which takes longer than the operations where few rows are sampled at once. What GPUs
+a server has is not known: it counts as the fewest of the trainer's kind that hold the student. To
+write the weights for the servers, and to load them there, is not counted.
 """
 
+import math
 from dataclasses import dataclass
 
-from tasks.estimate.memory import FP32
+from tasks.estimate.ledger_phases import FP32
 from tasks.estimate.work import RankWork
 from tasks.platform.gpus import Gpu
 
 UTILIZATION = 0.3
 """Share of peak speed that is reached. Ours: it gives 70 s for the demo's 120 steps on one thread,
 which take 60 to 70 s. For GPUs it is a guess."""
+_OF_WEIGHTS = 0.8
+"""Share of a server's GPU that weights may take. Ours: vLLM takes 0.9 of it with its cache."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,9 @@ class Traffic:
     teachers: int
     """Weights of teachers that ranks share."""
     students: int
-    """The whole student, gathered to sample and for the ledger."""
+    """The student, gathered whole to sample and layer by layer for the ledger."""
+    servers: int
+    """The student for the vLLM servers, put together part by part."""
     segments: int
     """Parts of a segment and weights, at the mean of the steps between two segments."""
 
@@ -54,7 +63,9 @@ def traffic(work: RankWork) -> Traffic:
         weights=round(others * work.passes * size * (shape.body * (1 + sources) + head)),
         gradients=round(others * work.passes * FP32 * summed * sources),
         teachers=round(others * _of_shared_teachers(work)),
-        students=round(others * size * (shape.body + head) * (1 + work.load.samples_here)),
+        # Once to sample here, or to compare a server's log-probabilities; the rest for the ledger.
+        students=round(others * size * (shape.body * (1 + work.probed_here) + 2 * head)),
+        servers=round(others * size * (shape.body + head)) if work.load.servers else 0,
         segments=round(others * FP32 * work.trained * written / work.load.ledger.segment_steps),
     )
 
@@ -96,18 +107,44 @@ def operations_of_learning(work: RankWork, tokens: float) -> float:
     return tokens * ((2 + again + 4 * sources) * work.student.active + 2 * teacher)
 
 
+def gpus_of_server(work: RankWork, gpu: Gpu) -> int:
+    """Return the fewest GPUs of a kind that hold the student and leave room for its cache."""
+    return math.ceil(work.compute_bytes * work.student.total / (_OF_WEIGHTS * gpu.memory))
+
+
 def step_time(work: RankWork, gpu: Gpu) -> StepTime:
     """Return the seconds of a step on GPUs, with every response at its maximum length."""
-    tokens = work.load.rollouts_per_step * work.domains * work.row
-    speed = UTILIZATION * gpu.operations_per_second
-    drawn = 2.0 * work.student.active * work.rollouts_here * work.row / speed
-    cache = 2 * work.student.num_layers * work.student.key_value * work.row * work.rollouts_here
-    read = work.compute_bytes * (work.student.total + cache / 2)
-    written = work.load.max_new_tokens * read / gpu.memory_bytes_per_second
     crosses = work.num_ranks > work.ranks_per_node
     rate = gpu.network_bytes_per_second if crosses else gpu.node_bytes_per_second
+    speed = UTILIZATION * gpu.operations_per_second
     return StepTime(
-        sampling=max(drawn, written) if work.load.samples_here else 0.0,
-        learning=operations_of_learning(work, tokens) / work.num_ranks / speed,
+        sampling=_sampling(work, gpu),
+        learning=_learning(work, work.num_ranks * speed),
         network=traffic(work).total / rate,
     )
+
+
+def step_time_on_cpu(work: RankWork, operations_per_second: float) -> StepTime:
+    """Return the seconds of a step on a CPU; a server is as fast as the trainer's machine."""
+    rollouts = work.rollouts_of_sampler * (1 if work.load.servers else work.num_ranks)
+    return StepTime(
+        sampling=2.0 * work.student.active * rollouts * work.row / operations_per_second,
+        learning=_learning(work, operations_per_second),
+        network=0.0,
+    )
+
+
+def _learning(work: RankWork, operations_per_second: float) -> float:
+    tokens = work.load.rollouts_per_step * work.domains * work.row
+    return operations_of_learning(work, tokens) / operations_per_second
+
+
+def _sampling(work: RankWork, gpu: Gpu) -> float:
+    """Return the seconds in which a rank, or a server, samples its rollouts."""
+    gpus, rows = (gpus_of_server(work, gpu) if work.load.servers else 1), work.rollouts_of_sampler
+    speed = gpus * UTILIZATION * gpu.operations_per_second
+    drawn = 2.0 * work.student.active * rows * work.row / speed
+    cache = 2 * work.student.num_layers * work.student.key_value * work.row * rows
+    read = work.compute_bytes * (work.student.total + cache / 2)
+    written = work.load.max_new_tokens * read / (gpus * gpu.memory_bytes_per_second)
+    return max(drawn, written)

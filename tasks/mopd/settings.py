@@ -180,6 +180,7 @@ class RoundSettings(BaseModel):
         Raises:
             pydantic.ValidationError: for fewer than one round.
         """
+        vllm = self.sampling.vllm
         return Workload(
             loop=self.loop,
             ledger=self.ledger,
@@ -192,7 +193,8 @@ class RoundSettings(BaseModel):
             teachers_on_device=self.placement is TeacherPlacement.RESIDENT,
             teachers_in_host_memory=self.placement is TeacherPlacement.HOST,
             teachers_sharded=self.placement is TeacherPlacement.SHARDED,
-            samples_here=self.sampling.engine is SamplingEngine.TRANSFORMERS,
+            servers=len(vllm.urls) if vllm else 0,
+            weights_in_memory=vllm is not None and vllm.is_in_memory,
         )
 
     @model_validator(mode="after")

@@ -274,8 +274,10 @@ class Workload(BaseModel):
     """Whether idle teachers are kept in host memory, pinned."""
     teachers_sharded: bool = False
     """Whether several ranks share the teacher that scores."""
-    samples_here: bool = True
-    """Whether the trainer's own model samples, and not a server."""
+    servers: int = Field(default=0, ge=0)
+    """Number of vLLM servers that sample; 0 where the trainer's own model does."""
+    weights_in_memory: bool = False
+    """Whether the servers' weights pass through a file system in memory."""
     merged_controls: int = Field(default=0, ge=0)
     """Number of merges that are stored beside the student."""
     trained_controls: int = Field(default=0, ge=0)

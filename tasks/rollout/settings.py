@@ -1,11 +1,14 @@
 """Settings of sampling and grading. No torch: workflows import it."""
 
 from enum import StrEnum
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tasks.contracts.refusal import RefusedError
+
+SHARED_MEMORY = "/dev/shm"
 
 
 class SamplingEngine(StrEnum):
@@ -46,6 +49,11 @@ class VllmServer(BaseModel):
     def urls(self) -> tuple[str, ...]:
         """Addresses of all servers."""
         return (self.url, *self.other_urls)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the weights' folder is in the file system that Linux keeps in memory."""
+        return PurePosixPath(self.weights_folder).is_relative_to(SHARED_MEMORY)
 
     @field_validator("other_urls")
     @classmethod

@@ -1,5 +1,7 @@
 """What fits, what is refused, and the nearest layout that does."""
 
+from dataclasses import replace
+
 import pytest
 
 from tasks.estimate.layouts import RESERVED, layouts, limits_of, nearest, refuse_too_large
@@ -17,8 +19,10 @@ def test_the_limits_are_the_flavors():
     limits = limits_of(H100)
     assert limits.device == GPUS["nvidia-h100"].memory - RESERVED
     assert limits.host == 1200 << 30
+    assert limits.shared == 256 << 30
     cpu = limits_of(load_flavor("cpu"))
     assert cpu.device == cpu.host == 3 << 30
+    assert cpu.shared is None
 
 
 def test_a_round_that_fits_is_left_alone():
@@ -64,6 +68,19 @@ def test_a_host_that_is_too_small_is_named():
     assert "a node's memory" in missing
     on_cpu = fit(1 << 40, host=1, on_gpu=False)
     assert on_cpu.missing == []
+
+
+def test_too_little_shared_memory_is_named():
+    load = {"servers": 1, "weights_in_memory": True}
+    plenty = fit(1 << 40, load=load)
+    assert plenty.missing == []
+    # Two copies of 6,510 weights in bf16.
+    assert replace(plenty, limits=replace(plenty.limits, shared=26_040)).missing == []
+    (missing,) = replace(plenty, limits=replace(plenty.limits, shared=26_039)).missing
+    assert "shared memory" in missing
+    # Nothing is needed where the folder is on a disk.
+    on_disk = fit(1 << 40, load={"servers": 1})
+    assert replace(on_disk, limits=replace(on_disk.limits, shared=0)).missing == []
 
 
 def test_larger_gpus_are_another_layout():

@@ -1,12 +1,21 @@
 """What ranks receive, how long a step takes, what is stored: by hand."""
 
+from dataclasses import replace
+
 import pytest
 
-from tasks.estimate.host import host_phases, ledger_bytes, stored_in_all
-from tasks.estimate.traffic import UTILIZATION, operations_of_learning, step_time, traffic
-from tasks.model.settings import AdapterSettings
+from tasks.estimate.host import host_phases, ledger_bytes, shared_bytes, stored_in_all
+from tasks.estimate.traffic import (
+    UTILIZATION,
+    gpus_of_server,
+    operations_of_learning,
+    step_time,
+    step_time_on_cpu,
+    traffic,
+)
+from tasks.model.settings import AdapterSettings, Precision
 from tasks.platform.gpus import Gpu
-from tests.support.estimates import work
+from tests.support.estimates import SHAPE, work
 
 GPU = Gpu(
     memory=1 << 30,
@@ -24,11 +33,19 @@ def test_one_rank_receives_nothing():
 def test_what_one_of_two_ranks_receives():
     found = traffic(work(num_ranks=2))
     # Two teachers, one pass each. Half of: the body forward and backward and the head, in bf16;
-    # their gradients in fp32; the student to sample and for the ledger; 7 parts and weights
-    # (two teachers, decay, rounding, start and twice the end) every ten steps.
+    # their gradients in fp32; the student to sample, and for one rollout of the ledger; 7 parts
+    # and weights (two teachers, decay, rounding, start and twice the end) every ten steps.
     assert found.weights == 2 * 2 * (2 * 5510 + 1000) / 2
     assert found.gradients == 2 * 4 * 6510 / 2
     assert found.students == 2 * 6510 * 2 / 2
+    assert found.servers == 0
+    served = traffic(work(num_ranks=2, load={"servers": 1}))
+    # The student again, part by part; and layer by layer, to compare what the server says.
+    assert served.servers == 2 * 6510 / 2
+    assert served.total == found.total + served.servers
+    # Of eight teachers each of two ranks reads four rollouts: the body four times, the head once.
+    eight = traffic(replace(work(num_ranks=2), teachers=(SHAPE,) * 8))
+    assert eight.students == 2 * (6510 + 4 * 5510 + 1000) / 2
     assert found.segments == 4 * 6510 * 7 / 10 / 2
     assert found.teachers == 0
     assert found.total == sum(vars(found).values())
@@ -67,7 +84,29 @@ def test_sampling_waits_for_memory_or_for_operations():
     # Six times all weights, and the half full cache of 32 rows: 2 x 3 x 10 x 10 numbers each.
     read = 2 * (6510 + 32 * 2 * 3 * 10 * 10 / 2)
     assert step_time(work(), slow).sampling == pytest.approx(6 * read)
-    assert step_time(work(load={"samples_here": False}), slow).sampling == 0
+
+
+def test_servers_sample_side_by_side_on_the_fewest_gpus_that_hold_the_student():
+    speed = UTILIZATION * GPU.operations_per_second
+    alone = step_time(work(num_ranks=8, load={"servers": 1}), GPU).sampling
+    # 32 rollouts of 10 tokens, whatever the number of ranks.
+    assert alone == pytest.approx(2 * 6510 * 320 / speed)
+    assert step_time(work(load={"servers": 4}), GPU).sampling == pytest.approx(alone / 4)
+    # 13,020 bytes of weights; a server may use 0.8 of each GPU for them.
+    small = Gpu(**{**vars(GPU), "memory": 8000})
+    assert gpus_of_server(work(), GPU) == 1
+    assert gpus_of_server(work(), small) == 3
+    assert step_time(work(load={"servers": 1}), small).sampling == pytest.approx(alone / 3)
+
+
+def test_a_step_on_a_cpu_takes_its_operations():
+    time = step_time_on_cpu(work(on_gpu=False), 1e6)
+    # 32 rollouts of 10 tokens: 2 operations a parameter to sample, 8 to learn and to score.
+    assert time.sampling == pytest.approx(2 * 6510 * 320 / 1e6)
+    assert time.learning == pytest.approx(8 * 6510 * 320 / 1e6)
+    assert time.network == 0
+    served = step_time_on_cpu(work(on_gpu=False, load={"servers": 2}), 1e6)
+    assert served.sampling == pytest.approx(time.sampling / 2)
 
 
 def test_more_nodes_talk_over_the_network():
@@ -89,6 +128,32 @@ def test_the_host_loads_the_student_once_a_rank():
     assert found["closing a segment"] == 4 * 6510 * 6 + 2 * 6510 * 7.5
     pinned = {p.name: p.total for p in host_phases(work(load={"teachers_in_host_memory": True}))}
     assert pinned["loading"] == (4 + 2 * 2) * 6510
+
+
+def test_the_servers_weights_are_twice_in_a_hosts_memory():
+    load = {"servers": 1, "weights_in_memory": True}
+    assert shared_bytes(work(load=load)) == 2 * 2 * 6510
+    assert shared_bytes(work(load=load | {"weights_in_memory": False})) == 0
+    own, served = (
+        {phase.name: phase.total for phase in host_phases(work(num_ranks=2, load=given))}
+        for given in ({}, load)
+    )
+    more = {name: served[name] - size for name, size in own.items()}
+    # They come after the loading.
+    assert more == dict.fromkeys(own, 2 * 2 * 6510) | {"loading": 0}
+
+
+def test_the_student_is_saved_whole_by_the_first_rank():
+    def saving(**changed):
+        return {p.name: p.total for p in host_phases(work(**changed))}["saving the student"]
+
+    assert saving() == 0
+    assert saving(num_ranks=2) == 4 * 6510
+    rounded = {"saved_precision": Precision.BF16}
+    assert saving(num_ranks=2, loop=rounded) == (4 + 2) * 6510
+    # The base in fp32, and every adapted weight once more.
+    adapter = {"adapter": AdapterSettings(rank=2)}
+    assert saving(loop=adapter) == 4 * (6510 + 4500)
 
 
 def test_a_ledger_and_all_that_is_stored():

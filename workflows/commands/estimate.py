@@ -22,8 +22,7 @@ from workflows.commands.output import as_json, emit, say, tabulate
 
 if TYPE_CHECKING:
     from tasks.estimate.layouts import Fit
-    from tasks.platform.progress import format_seconds
-from tasks.platform.resources import Flavor
+    from tasks.platform.resources import Flavor
 
 _GIB = 1 << 30
 _NOTE = (
