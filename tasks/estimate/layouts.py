@@ -59,8 +59,8 @@ class Fit:
         phase, ranks = self.peak, self.work.num_ranks
         each = f" on each of {ranks} ranks" if ranks > 1 else ""
         return (
-            f"{_gib(phase.total)}{each} at the peak ({phase.name}: {_largest(phase)}), of "
-            f"{_gib(self.limits.device)}"
+            f"{in_gib(phase.total)}{each} at the peak ({phase.name}: {_largest(phase)}), of "
+            f"{in_gib(self.limits.device)}"
         )
 
     @property
@@ -69,19 +69,19 @@ class Fit:
         found = []
         if (device := self.peak).total > self.limits.device:
             found.append(
-                f"{_gib(device.total)} on each of {self.work.num_ranks} ranks "
-                f"({device.name}: {_largest(device)}), which have {_gib(self.limits.device)}"
+                f"{in_gib(device.total)} on each of {self.work.num_ranks} ranks "
+                f"({device.name}: {_largest(device)}), which have {in_gib(self.limits.device)}"
             )
         if self.work.on_gpu and (host := self.host).total > self.limits.host:
             found.append(
-                f"{_gib(host.total)} of a node's memory ({host.name}), which has "
-                f"{_gib(self.limits.host)}"
+                f"{in_gib(host.total)} of a node's memory ({host.name}), which has "
+                f"{in_gib(self.limits.host)}"
             )
         shared = shared_bytes(self.work)
         if self.limits.shared is not None and shared > self.limits.shared:
             found.append(
-                f"{_gib(shared)} of shared memory (two copies of the weights for the servers), "
-                f"which has {_gib(self.limits.shared)}"
+                f"{in_gib(shared)} of shared memory (two copies of the weights for the servers; a "
+                f"weights_folder on a disk takes none), which has {in_gib(self.limits.shared)}"
             )
         return found
 
@@ -135,11 +135,11 @@ class Layout:
         return ", ".join(change.words for change in self.changes if change.words)
 
 
-def limits_of(flavor: Flavor) -> MemoryLimits:
-    """Return what a flavor gives a rank of a round."""
-    stage = flavor.stages[Stage.MOPD_ROUND]
+def limits_of(flavor: Flavor, of: Stage = Stage.MOPD_ROUND) -> MemoryLimits:
+    """Return what a flavor gives a rank of a stage."""
+    stage = flavor.stages[of]
     host = in_bytes(stage.memory)
-    gpu = GPUS.get(flavor.gpu)
+    gpu = GPUS.get(flavor.gpu) if stage.gpus else None
     shared = in_bytes(stage.shared_memory) if stage.shared_memory else None
     return MemoryLimits(flavor.name, gpu.memory - RESERVED if gpu else host, host, shared)
 
@@ -155,7 +155,7 @@ def refuse_too_large(fit: Fit, flavor: Flavor | None) -> None:
         return
     found = nearest(fit, flavor)
     advice = (
-        f"the nearest layout that fits: {found.words} ({_gib(found.fit.peak.total)} a rank)"
+        f"the nearest layout that fits: {found.words} ({in_gib(found.fit.peak.total)} a rank)"
         if found
         else f"no layout of up to {MOST_RANKS} ranks fits: use smaller models"
     )
@@ -271,8 +271,9 @@ def _microbatches(work: RankWork) -> list[Change]:
 def _largest(phase: Phase) -> str:
     """Return the three largest parts of a phase, in words."""
     parts = sorted(phase.parts.items(), key=lambda part: -part[1])[:3]
-    return ", ".join(f"{name} {_gib(size)}" for name, size in parts)
+    return ", ".join(f"{name} {in_gib(size)}" for name, size in parts)
 
 
-def _gib(size: int) -> str:
+def in_gib(size: int) -> str:
+    """Return bytes in GiB, in words."""
     return f"{size / _GIB:,.2f} GiB"

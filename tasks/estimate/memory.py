@@ -32,6 +32,8 @@ from tasks.ledger.estimate import held_numbers
 from tasks.ledger.source_gradients import block_elements
 from tasks.model.log_probs import chunk_tokens
 
+SAMPLED_AT_ONCE = 256
+"""Rows that one sampler writes at once; a test compares it with ``tasks.rollout.collect``."""
 LOSS_ELEMENTS = {True: 1 << 24, False: 1 << 17}
 """Elements of one of the four buffers of an exact divergence, on a GPU or not; a test compares them
 with those of ``tasks.mopd.losses.exact``."""
@@ -231,7 +233,8 @@ def _gathered(work: RankWork) -> dict[str, int]:
 
 def _sampled(work: RankWork) -> dict[str, int]:
     """Return what sampling takes: the cache of all rows at their full length, and their logits."""
-    shape, size, rows = work.student, work.compute_bytes, work.rollouts_here
+    shape, size = work.student, work.compute_bytes
+    rows = min(work.rollouts_here, SAMPLED_AT_ONCE)
     return {
         "cache of keys and values": 2 * size * shape.num_layers * shape.key_value * rows * work.row,
         "logits of a token": 3 * FP32 * rows * shape.vocabulary,

@@ -20,10 +20,11 @@ from safetensors import safe_open
 
 from tasks.contracts.handover import Plan
 from tasks.contracts.refusal import RefusedError
+from tasks.estimate.alone import Need, Sampled, needs_of, refuse_too_large_alone
 from tasks.estimate.host import stored_in_all
 from tasks.estimate.layouts import Fit, limits_of, refuse_too_large
 from tasks.estimate.planned import Ranks, free_here, planned_work
-from tasks.estimate.traffic import StepTime, step_time
+from tasks.estimate.traffic import StepTime, gpus_of_server, step_time
 from tasks.gate.machine import Machine, machine
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.probe_step import prompts_of
@@ -84,6 +85,9 @@ class Forecast:
     trained_controls: int = 0
     """Number of controls that train for as long as the rounds."""
 
+    needs: tuple[Need, ...] = ()
+    """Memory of the stages that one process runs, beside what each has."""
+
     @property
     def step(self) -> StepTime | None:
         """The time of a step on the flavor's GPUs; None without."""
@@ -97,6 +101,15 @@ class Forecast:
             load = self.fit.work.load
             return load.rounds * load.loop.num_steps * step.total
         return self.operations / self.machine.operations_per_second
+
+    def _servers(self) -> list[tuple[str, str]]:
+        """Return what is known of the servers that sample; nothing without any."""
+        if not (servers := self.fit.work.load.servers):
+            return []
+        gpu = GPUS.get(self.machine.gpu)
+        each = gpus_of_server(self.fit.work, gpu) if gpu else 0
+        more = f", of at least {each} x {self.machine.gpu} each" if each else ""
+        return [("servers", f"{servers} vLLM{more}: on top, at a guessed speed")]
 
     def lines(self) -> list[tuple[str, str]]:
         """Return name and value of each estimate, in words."""
@@ -113,6 +126,8 @@ class Forecast:
             ("controls", controls if self.trained_controls else "none to train"),
             ("gate", self.probe.summary if self.probe else "measures nothing"),
             ("memory", self.fit.summary),
+            *self._servers(),
+            *((need.stage.value, need.summary) for need in self.needs),
             ("storage", f"{self.storage / _GIB:.2f} GiB of ledger, students and controls"),
             (
                 "calculated from",
@@ -154,7 +169,15 @@ def forecast(
         storage=stored_in_all(fit.work),
         probe=_probing(plan, probe, lengths, student, teachers) if probe else None,
         trained_controls=workload.trained_controls,
+        needs=tuple(_needs(runner, plan, fit, probe)),
     )
+
+
+def _needs(runner: StepRunner, plan: Plan, fit: Fit, probe: ProbeSettings | None) -> list[Need]:
+    sets = (runner.store.get_bytes(lead.evaluation.digest) for lead in plan.leads)
+    lines = max(len(prompts.splitlines()) for prompts in sets)
+    sampled = Sampled(probe.prompts_per_domain if probe else 0, lines)
+    return needs_of(fit.work, chosen_flavor(), fit.limits, sampled)
 
 
 def _fit(runner: StepRunner, plan: Plan, workload: Workload, prompt_tokens: int) -> Fit:
@@ -177,8 +200,10 @@ def refuse_what_cannot_run(runner: StepRunner, plan: Plan, cost: Forecast) -> No
         RefusedError: it does not fit, and no round of these teachers is stored already.
     """
     refuse_small_disk(runner, plan, cost)
-    if cost.fit.missing and not runner.only_finds and not _is_distilled(runner, plan):
+    missing = [*cost.fit.missing, *(need.missing for need in cost.needs if need.missing)]
+    if missing and not runner.only_finds and not _is_distilled(runner, plan):
         refuse_too_large(cost.fit, chosen_flavor())
+        refuse_too_large_alone(cost.needs)
 
 
 def refuse_small_disk(

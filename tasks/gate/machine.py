@@ -32,6 +32,11 @@ def machine(stage: Stage) -> Machine:
         speed = gpus * gpu.operations_per_second * UTILIZATION
         known_by = f"{UTILIZATION:.0%} of the data sheet"
         return Machine(f"{gpus} x {flavor.gpu}", gpus, flavor.gpu, speed, known_by)
+    return this_cpu()
+
+
+def this_cpu() -> Machine:
+    """Return this machine's CPU, with its measured speed."""
     known_by = f"{UTILIZATION:.0%} of a product of matrices, measured"
     return Machine("this machine's CPU", 0, "", UTILIZATION * _measured_speed(), known_by)
 

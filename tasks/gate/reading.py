@@ -19,7 +19,9 @@ from tasks.onpolicy.microbatch import ScoredRollout, rows_of
 from tasks.rollout.collect import Rollout
 
 _ROWS = 16
-"""Rollouts per pass; the logits of all their response tokens are in memory at once."""
+_TOKENS = 4096
+"""Maximum rollouts and tokens per pass, padding included; one rollout may be longer. The logits of
+all their response tokens are in memory at once, several times."""
 _FIFTHS = 5
 _CONTEXT = 24
 """Tokens shown before and after a token."""
@@ -41,8 +43,14 @@ class PairedBatch(NamedTuple):
 def batches(scored: Sequence[ScoredRollout], pad_id: int) -> Iterator[PairedBatch]:
     """Yield batches of similar length; the chosen tokens of both rows are the same, in order."""
     order = sorted(range(len(scored)), key=lambda place: scored[place].length)
-    for first in range(0, len(order), _ROWS):
-        places = order[first : first + _ROWS]
+    while order:
+        fits = [
+            count
+            for count, place in enumerate(order[:_ROWS], start=1)
+            if count * scored[place].length <= _TOKENS
+        ]
+        count = max(fits, default=1)
+        places, order = order[:count], order[count:]
         yield PairedBatch(*rows_of([scored[place] for place in places], pad_id), places)
 
 

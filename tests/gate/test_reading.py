@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tasks.gate.measured import ProbeSettings
-from tasks.gate.reading import _numbers, read
+from tasks.gate.reading import _numbers, batches, read
 from tasks.onpolicy.microbatch import ScoredRollout
 from tests.support.refused import refused
 from tests.support.tiny_models import rollout as made
@@ -44,6 +44,14 @@ def test_a_teacher_that_is_the_student_differs_in_nothing():
     assert found.finite
     assert found.unsteady == 0.0
     assert len(found.kl_course) == 5
+
+
+def test_a_pass_has_at_most_sixteen_rollouts_and_4096_tokens():
+    # 32 short ones, then two whose logits have room together, and one that has not beside another.
+    scored = [rollout(7) for _ in range(32)] + [rollout(2045), rollout(2045), rollout(5000)]
+    sizes = [pair.student.ids_BS.shape for pair in batches(scored, 0)]
+    assert sizes == [(16, 10), (16, 10), (2, 2048), (1, 5003)]
+    assert [len(pair.places) for pair in batches([rollout(4094), rollout(4094)], 0)] == [1, 1]
 
 
 def test_a_lost_head_is_uniform_and_a_broken_one_not_finite():

@@ -136,9 +136,21 @@ class LayoutAnswer(Frozen):
     received_bytes_a_step: int
     """Bytes that a rank receives from the others in a step."""
     seconds_a_step: dict[str, float]
-    """Seconds of sampling, learning and network; empty for a flavor without GPUs."""
-    seconds: float | None
-    """Seconds of all rounds; null for a flavor without GPUs."""
+    """Seconds of sampling, learning and network; without GPUs from this machine's speed."""
+    seconds: float
+    """Seconds of all rounds."""
+    gpus_of_servers: int
+    """The fewest GPUs of the flavor that the vLLM servers take, beside the ranks'; 0 without
+    servers, or without GPUs."""
+
+
+class AloneAnswer(Frozen):
+    """A stage that one process runs."""
+
+    stage: str
+    bytes: int
+    """Bytes of its largest phase: of a GPU for the gate, of the host for the evaluation."""
+    limit_bytes: int
 
 
 class EstimateAnswer(Frozen):
@@ -149,6 +161,7 @@ class EstimateAnswer(Frozen):
     teachers: int
     flavor: str
     layouts: list[LayoutAnswer]
+    alone: list[AloneAnswer]
     refusal: str
     """Why no layout fits, and the nearest one that does; "" where one fits."""
 

@@ -3,8 +3,7 @@
 Models are known names or folders; their weights are not needed, and nothing is stored.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,12 +15,15 @@ from tasks.contracts.refusal import RefusedError
 from tasks.mopd.launch_form import launch_spec
 from tasks.platform.progress import format_seconds
 from tasks.platform.resources import LOCAL, ResourceError, chosen_flavor, load_flavor
-from workflows.commands.answers import EstimateAnswer, EstimatedPhase, LayoutAnswer
+from workflows.commands.answers import AloneAnswer, EstimateAnswer, EstimatedPhase, LayoutAnswer
 from workflows.commands.options import Listed, SettingsType
 from workflows.commands.output import as_json, emit, say, tabulate
 
 if TYPE_CHECKING:
+    from tasks.estimate.alone import Need
     from tasks.estimate.layouts import Fit
+    from tasks.estimate.traffic import StepTime
+    from tasks.onpolicy.settings import Workload
     from tasks.platform.resources import Flavor
 
 _GIB = 1 << 30
@@ -63,6 +65,7 @@ def estimate(
     flavor: str | None,
     ranks: list[str] | None,
     as_document: bool,
+    prompt_tokens: int,
     **inputs: object,
 ) -> None:
     """Estimate memory, storage, network and time of a consolidation; exit 1 if nothing fits.
@@ -74,7 +77,8 @@ def estimate(
     try:
         chosen = load_flavor(flavor) if flavor else chosen_flavor() or load_flavor(LOCAL)
         counts = [_count(text) for text in ranks or []]
-        fits = _fits(student, teachers, chosen, counts, inputs)
+        launch = launch_spec({name: value for name, value in inputs.items() if value})
+        fits = _fits(student, teachers, chosen, counts, (launch.workload, prompt_tokens))
     except (InputError, RefusedError, ResourceError) as error:
         raise click.ClickException(str(error)) from error
     refusal = ""
@@ -83,7 +87,11 @@ def estimate(
             refuse_too_large(fits[0], chosen)
         except RefusedError as error:
             refusal = str(error)
-    layouts = [_layout(fit, chosen) for fit in fits]
+    needs = _alone(fits[0], chosen, launch.gate.gate_prompts_per_domain)
+    refusal = refusal or next((need.missing for need in needs if need.missing), "")
+    layouts = [
+        _layout(fit, chosen, time) for fit, time in zip(fits, _step(fits, chosen), strict=True)
+    ]
     if as_document:
         parameters = fits[0].work.student.total
         emit(
@@ -93,11 +101,15 @@ def estimate(
                 teachers=len(fits[0].work.teachers),
                 flavor=chosen.name,
                 layouts=layouts,
+                alone=[
+                    AloneAnswer(stage=need.stage, bytes=need.phase.total, limit_bytes=need.limit)
+                    for need in needs
+                ],
                 refusal=refusal,
             )
         )
     else:
-        _show(fits[0], layouts)
+        _show(fits[0], layouts, needs)
         if refusal:
             say(refusal)
     if refusal:
@@ -109,20 +121,19 @@ def _fits(
     teachers: list[str],
     flavor: "Flavor",
     ranks: list[int],
-    inputs: Mapping[str, Any],
+    asked: "tuple[Workload, int]",
 ) -> "list[Fit]":
     from tasks.estimate.question import fits_of, named_teachers
     from tasks.estimate.shape import named_shape
 
-    own = {name: value for name, value in inputs.items() if name != "prompt_tokens" and value}
-    load = launch_spec(own).workload
+    load, prompt_tokens = asked
     shape = named_shape(_folder(student))
     return fits_of(
         shape,
         named_teachers([_folder(name) for name in teachers], shape),
         flavor,
         load,
-        inputs["prompt_tokens"],
+        prompt_tokens,
         ranks,
     )
 
@@ -147,14 +158,31 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _layout(fit: "Fit", flavor: "Flavor") -> LayoutAnswer:
+def _step(fits: "list[Fit]", flavor: "Flavor") -> "list[StepTime]":
+    """Return the time of a step: of the flavor's GPUs, else of this machine's CPU."""
+    from tasks.estimate.traffic import step_time, step_time_on_cpu
+    from tasks.gate.machine import this_cpu
+    from tasks.platform.gpus import GPUS
+
+    if gpu := GPUS.get(flavor.gpu):
+        return [step_time(fit.work, gpu) for fit in fits]
+    speed = this_cpu().operations_per_second
+    return [step_time_on_cpu(fit.work, speed) for fit in fits]
+
+
+def _alone(fit: "Fit", flavor: "Flavor", prompts: int) -> "list[Need]":
+    from tasks.estimate.alone import Sampled, needs_of
+
+    return needs_of(fit.work, flavor, fit.limits, Sampled(prompts))
+
+
+def _layout(fit: "Fit", flavor: "Flavor", time: "StepTime") -> LayoutAnswer:
     from tasks.estimate.host import ledger_bytes, stored_in_all
     from tasks.estimate.memory import phases
-    from tasks.estimate.traffic import step_time, traffic
+    from tasks.estimate.traffic import gpus_of_server, traffic
     from tasks.platform.gpus import GPUS
 
     work, gpu = fit.work, GPUS.get(flavor.gpu)
-    time = step_time(work, gpu) if gpu else None
     steps = work.load.rounds * work.load.loop.num_steps
     return LayoutAnswer(
         ranks=work.num_ranks,
@@ -171,12 +199,13 @@ def _layout(fit: "Fit", flavor: "Flavor") -> LayoutAnswer:
         ledger_bytes=ledger_bytes(work),
         stored_bytes=stored_in_all(work),
         received_bytes_a_step=traffic(work).total,
-        seconds_a_step=vars(time) if time else {},
-        seconds=steps * time.total if time else None,
+        seconds_a_step=vars(time),
+        seconds=steps * time.total,
+        gpus_of_servers=work.load.servers * gpus_of_server(work, gpu) if gpu else 0,
     )
 
 
-def _show(fit: "Fit", layouts: list[LayoutAnswer]) -> None:
+def _show(fit: "Fit", layouts: list[LayoutAnswer], needs: "list[Need]") -> None:
     work, load, limits = fit.work, fit.work.load, fit.limits
     say(
         f"{work.student.total / 1e9:.2f} B parameters, {len(work.teachers)} teachers (largest "
@@ -198,6 +227,11 @@ def _show(fit: "Fit", layouts: list[LayoutAnswer]) -> None:
         )
         say(f"{_size(phase.bytes):>8}  {phase.name}: {named}")
     say()
+    for need in needs:
+        say(f"{need.stage.value}: {need.summary}")
+    if load.servers:
+        more = f", {layouts[0].gpus_of_servers} GPUs at least" if layouts[0].gpus_of_servers else ""
+        say(f"vLLM servers: {load.servers}{more}. They come on top, at a guessed speed.")
     say(_NOTE)
 
 
@@ -209,7 +243,7 @@ def _row(layout: LayoutAnswer) -> list[str]:
         layout.stored_bytes,
         layout.received_bytes_a_step,
     )
-    step = sum(layout.seconds_a_step.values()) if layout.seconds_a_step else None
+    step = sum(layout.seconds_a_step.values())
     times = (format_seconds(step), format_seconds(layout.seconds))
     return [str(layout.ranks), *map(_size, sizes), *times, "no" if layout.missing else "yes"]
 
