@@ -1,42 +1,42 @@
 """The memory of a node's host, and what a round stores: arithmetic alone.
 
-Each rank loads the whole student before it keeps its part. Later the first rank's host holds what
-is written whole: the parts of a segment, or the training state.
+What is written of several ranks is put together by the first one, parameter by parameter: the parts
+of a segment, the training state. The student is written whole.
 """
 
-from tasks.estimate.ledger_phases import FP32, packed_bytes, run_size
+from tasks.estimate.ledger_phases import FP32, run_size, written_at_once
 from tasks.estimate.memory import Phase
 from tasks.estimate.work import RankWork
-from tasks.ledger.estimate import held_numbers, stored_bytes
+from tasks.ledger.estimate import stored_bytes
 from tasks.model.settings import Precision
 
 
 def host_phases(work: RankWork) -> list[Phase]:
     """Return what the first node's host holds beside mapped files, in its largest moments."""
     here = min(work.ranks_per_node, work.num_ranks)
-    student, trained = work.student.total, work.trained
+    student = work.student.total
     pinned = {}
     if work.load.teachers_in_host_memory:
         teachers = sum(teacher.saved_bytes * teacher.total for teacher in work.teachers)
         pinned = {"teachers, pinned": here * teachers}
     each = work.compute_bytes if work.load.loop.adapter else FP32
-    found = [Phase("loading", pinned | {"student, once a rank": here * each * student})]
+    # A loaded model is a view of its files. One rank casts all of it, and several ranks a layer.
+    one = max(work.student.layer, work.student.embedding) if work.is_sharded else student
+    found = [Phase("loading", pinned | {"cast, once a rank": here * each * one})]
     if work.shares_teachers:
         states = work.largest_teacher.hidden * work.largest_teacher.saved_bytes
         tokens = here * work.rollouts_here * work.load.max_new_tokens
         pinned = {"teachers' hidden states": tokens * states}
     if work.load.servers:
         pinned = pinned | {"weights for the servers": shared_bytes(work)}
-    sources, kept = work.num_sources, work.load.ledger.displacements
-    numbers = held_numbers(sources, displacements=kept)
-    state = FP32 * trained * (1 + numbers.moments + numbers.displacements)
-    found.append(Phase("saving a state", pinned | {"state": state}))
-    if kept:
-        whole = FP32 * trained * (sources + 4)
-        parts = {"parts and weights": whole, "packed": 2 * packed_bytes(work)}
+    largest = FP32 * min(work.student.largest, work.trained)
+    # Both are written parameter by parameter.
+    found.append(Phase("saving a state", pinned | {"a parameter": largest}))
+    if work.load.ledger.displacements:
+        parts = {"a parameter's parts": written_at_once(work)}
         found.append(Phase("closing a segment", pinned | parts))
     else:
-        found.append(Phase("keeping the weights", pinned | {"weights": 2 * FP32 * trained}))
+        found.append(Phase("keeping the weights", pinned | {"a parameter": 2 * largest}))
     found.append(Phase("saving the student", pinned | _saving(work)))
     return found
 

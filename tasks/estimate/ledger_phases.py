@@ -5,7 +5,7 @@ After each step one rollout of each teacher is read again, and every segment is 
 
 from tasks.estimate.shape import Shape
 from tasks.estimate.work import RankWork
-from tasks.ledger.estimate import RunSize, stored_bytes
+from tasks.ledger.estimate import RunSize
 
 FP32 = 4
 PROBED_TOKENS = 64
@@ -37,21 +37,24 @@ def probed(work: RankWork) -> dict[str, int]:
 
 
 def closing(work: RankWork) -> dict[str, int]:
-    """Return what closing a segment takes: the rounding, a parameter whole, and on a CPU the file.
+    """Return what closing a segment takes: the rounding, and one parameter whole.
 
-    The packed parts are there twice while safetensors writes them.
+    On a CPU, which is the host too, all parts of a parameter are there at once.
     """
     parts = {"rounding": FP32 * work.trained_here, "kept logits of teachers": kept_logits(work)}
     if work.on_gpu:
         return parts | {"a parameter, whole": 3 * FP32 * work.student.largest}
-    largest = 2 * FP32 * min(work.student.largest, work.trained)
-    return parts | {"packed": 2 * packed_bytes(work), "a parameter in fp64": largest}
+    return parts | {"a parameter's parts": written_at_once(work)}
 
 
-def packed_bytes(work: RankWork) -> int:
-    """Return the bytes of a packed segment."""
-    one = work.load.ledger.model_copy(update={"segment_steps": work.load.loop.num_steps})
-    return stored_bytes(run_size(work), one)
+def written_at_once(work: RankWork) -> int:
+    """Return the host's bytes while a parameter is written: its parts, twice, and its weights.
+
+    The parts are there once more in one piece, to be summed; several ranks' parts come from others.
+    """
+    largest = min(work.student.largest, work.trained)
+    parts = work.num_sources + 2
+    return FP32 * largest * ((2 * parts if work.is_sharded else parts) + 3)
 
 
 def run_size(work: RankWork) -> RunSize:

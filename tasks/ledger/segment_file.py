@@ -11,22 +11,85 @@ A file from before this (``provost.ledger/1``) holds every part as it is.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tasks.ledger.planes import is_zero, pack, pack_integers, unpack, unpack_integers
 from tasks.ledger.rounding import rest_of_change
 from tasks.ledger.schema import StoredPrecision
 from tasks.ledger.split_adamw import ROUNDING
+from tasks.ledger.tensor_file import TensorFile
 
 _ABOUT, _FORMAT = "segment", "planes/1"
 DTYPES = {StoredPrecision.FP32: torch.float32, StoredPrecision.BF16: torch.bfloat16}
 _UNITS = "units in the last place"
 Parts = Mapping[str, Mapping[str, Tensor]]
 """Part to parameter to its displacement, on the CPU."""
+
+
+class SegmentWriter:
+    """A segment's file, written parameter by parameter; all parts are fp32 or all bf16."""
+
+    def __init__(
+        self,
+        file: Path,
+        parts: Sequence[str],
+        shapes: Mapping[str, Sequence[int]],
+        precision: torch.dtype,
+        *,
+        exact: bool,
+    ) -> None:
+        """Begin a file.
+
+        Args:
+            file: The file to write.
+            parts: Names of the parts.
+            shapes: Shape of each parameter.
+            precision: Precision of the parts.
+            exact: Whether the weights are fp32, so that the last ones can follow to the bit.
+        """
+        follows = [ROUNDING] if exact and precision is torch.float32 and ROUNDING in parts else []
+        self._stored = [part for part in parts if part not in follows]
+        self._exact = exact
+        about = {
+            "format": _FORMAT,
+            "precision": next(str(name) for name, own in DTYPES.items() if own is precision),
+            "follows": follows,
+            "shapes": {name: list(shape) for name, shape in shapes.items()},
+        }
+        # As one entry: several might come in any order, and the same run has the same bytes.
+        metadata = {_ABOUT: json.dumps(about)}
+        keys = (f"{part}/{name}" for part in (*self._stored, _UNITS) for name in shapes)
+        self._file = TensorFile(file, keys, metadata)
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *error: Any) -> None:  # noqa: ANN401 - as the file's own
+        """Complete the file."""
+        self._file.__exit__(*error)
+
+    def add(self, name: str, parts: Mapping[str, Tensor], start: Tensor, end: Tensor) -> None:
+        """Write every part's displacement of a parameter, as it is stored.
+
+        Args:
+            name: The parameter.
+            parts: The parts by name.
+            start: The weights before the segment.
+            end: The weights after it.
+        """
+        for part in self._stored:
+            if not is_zero(parts[part]):
+                self._file.add(f"{part}/{name}", pack(parts[part]))
+        if self._exact:
+            nearest = _nearest(start, (parts[part] for part in self._stored))
+            units = _bits(end) - _bits(nearest)
+            if bool(units.any()):
+                self._file.add(f"{_UNITS}/{name}", pack_integers(units))
 
 
 def write_segment(
@@ -40,31 +103,18 @@ def write_segment(
         start: The weights before the segment.
         end: The weights after it.
     """
-    names = list(next(iter(parts.values())))
-    precision = next(iter(next(iter(parts.values())).values())).dtype
-    exact = all(tensor.dtype is torch.float32 for tensor in end.values())
-    follows = [ROUNDING] if exact and precision is torch.float32 and ROUNDING in parts else []
-    stored = [part for part in parts if part not in follows]
-    packed = {
-        f"{part}/{name}": pack(parts[part][name])
-        for part in stored
-        for name in names
-        if not is_zero(parts[part][name])
-    }
-    if exact:
-        for name in names:
-            nearest = _nearest(start[name], (parts[part][name] for part in stored))
-            units = _bits(end[name]) - _bits(nearest)
-            if bool(units.any()):
-                packed[f"{_UNITS}/{name}"] = pack_integers(units)
-    about = {
-        "format": _FORMAT,
-        "precision": next(str(name) for name, own in DTYPES.items() if own is precision),
-        "follows": follows,
-        "shapes": {name: list(parts[stored[0]][name].shape) for name in names},
-    }
-    # As one entry: safetensors writes several in any order, and the same run has the same bytes.
-    save_file(packed, file, metadata={_ABOUT: json.dumps(about)})
+    first = next(iter(parts.values()))
+    writer = SegmentWriter(
+        file,
+        list(parts),
+        {name: tensor.shape for name, tensor in first.items()},
+        next(iter(first.values())).dtype,
+        exact=all(tensor.dtype is torch.float32 for tensor in end.values()),
+    )
+    with writer:
+        for name in first:
+            moved = {part: tensors[name] for part, tensors in parts.items()}
+            writer.add(name, moved, start[name], end[name])
 
 
 class SegmentFile:

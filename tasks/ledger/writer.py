@@ -2,16 +2,17 @@
 
 Without displacements the weights themselves are kept at each segment's end, for a replay.
 
-Of several ranks the first one writes. Displacements are put together from all ranks' parts.
+Of several ranks the first one writes. Displacements are put together from all ranks' parts, one
+parameter after the other.
 """
 
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lineage.store.scratch import copy_writable
@@ -26,8 +27,10 @@ from tasks.ledger.schema import (
     SourceRow,
     StoredPrecision,
 )
-from tasks.ledger.segment_file import DTYPES, Parts, write_segment
-from tasks.ledger.split_adamw import RESERVED, SplitAdamW
+from tasks.ledger.segment_file import DTYPES, SegmentWriter
+from tasks.ledger.segment_sums import SegmentSums, square
+from tasks.ledger.split_adamw import SplitAdamW
+from tasks.ledger.tensor_file import write_whole_tensors
 from tasks.model.shards import collected, whole
 from tasks.platform.ranks import rank
 
@@ -128,40 +131,59 @@ class LedgerWriter:
         segments = self._manifest.segments
         first = segments[-1].last_step + 1 if segments else 1
         optimizer = self._optimizer
-        parts = {part: collected(moved) for part, moved in optimizer.segment().items()}
-        weights = [collected(each) for each in (optimizer.segment_start(), optimizer.masters())]
+        name = f"segment-{len(segments) + 1:05d}.safetensors"
+        sums = self._write_parts(self._folder / name)
         end = digest_weights(optimizer.masters())
         if self._writes:
-            name = f"segment-{len(segments) + 1:05d}.safetensors"
-            stored, lost = _stored(parts, self.settings.precision)
-            write_segment(self._folder / name, stored, *weights)
             segment = Segment(
                 first_step=first,
                 last_step=step,
                 file=name,
                 start=segments[-1].end if segments else self._manifest.start,
                 end=end,
-                norms={part: _norm(tensors.values()) for part, tensors in parts.items()},
-                change=_norm(_total(parts).values()),
-                lost=lost,
+                norms=sums.norms,
+                change=sums.change,
+                lost=sums.lost,
                 updates=optimizer.num_updates - sum(each.updates or 0 for each in segments),
-                farthest=_farthest(parts),
+                farthest=sums.farthest,
             )
             self._manifest = self._manifest.model_copy(
                 update={"segments": (*segments, segment), "end": end}
             )
         optimizer.begin_segment()  # it overwrites the parts
 
+    def _write_parts(self, file: Path) -> SegmentSums:
+        """Write a segment's parts, and return what they sum to on the first rank. Collective.
+
+        Ranks put one parameter together after the other, so none holds all of them.
+        """
+        parts, sums = self._optimizer.segment(), SegmentSums()
+        start, end = self._optimizer.segment_start(), self._optimizer.masters()
+        kept = DTYPES[self.settings.precision]
+        exact = all(tensor.dtype is torch.float32 for tensor in end.values())
+        shapes = {name: tensor.shape for name, tensor in start.items()}
+        with ExitStack() as stack:
+            writer = None
+            if self._writes:
+                opened = SegmentWriter(file, list(parts), shapes, kept, exact=exact)
+                writer = stack.enter_context(opened)
+            for name in shapes:
+                moved = collected({part: tensors[name] for part, tensors in parts.items()})
+                ends = collected({"start": start[name], "end": end[name]})
+                if writer is not None:
+                    stored = {part: tensor.to(kept) for part, tensor in moved.items()}
+                    writer.add(name, stored, **ends)
+                    sums.add(moved, stored)
+        return sums
+
     def _keep_weights(self, step: int) -> None:
         checkpoints = self._manifest.checkpoints
         masters = self._optimizer.masters()
-        digest, weights = digest_weights(masters), collected(masters)
+        digest, name = digest_weights(masters), f"weights-{len(checkpoints) + 1:05d}.safetensors"
+        kept = DTYPES[self.settings.precision]
+        write_whole_tensors(self._folder / name, masters, kept)
         if not self._writes:
             return
-        name = f"weights-{len(checkpoints) + 1:05d}.safetensors"
-        kept = DTYPES[self.settings.precision]
-        stored = {key: t.detach().cpu().contiguous().to(kept) for key, t in weights.items()}
-        save_file(stored, self._folder / name)
         checkpoint = LedgerCheckpoint(step=step, file=name, digest=digest)
         self._manifest = self._manifest.model_copy(
             update={"checkpoints": (*checkpoints, checkpoint)}
@@ -212,26 +234,5 @@ def _append(file: Path, entries: Sequence[SourceRow | KeptRollout]) -> None:
         stream.writelines(f"{entry.model_dump_json()}\n" for entry in entries)
 
 
-def _total(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    names = next(iter(parts.values())).keys()
-    return {name: torch.stack([part[name] for part in parts.values()]).sum(0) for name in names}
-
-
-def _farthest(parts: Parts) -> float:
-    """Return the largest displacement of a weight by a source."""
-    sources = (moved for part, moved in parts.items() if part not in RESERVED)
-    return max(float(tensor.abs().max()) for moved in sources for tensor in moved.values())
-
-
 def _norm(tensors: Iterable[Tensor]) -> float:
-    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
-
-
-def _stored(parts: Parts, precision: StoredPrecision) -> tuple[dict[str, dict[str, Tensor]], float]:
-    """Return the parts as they are stored, and the norm of what that loses."""
-    kept = DTYPES[precision]
-    stored = {part: {n: t.to(kept) for n, t in moved.items()} for part, moved in parts.items()}
-    if precision is StoredPrecision.FP32:
-        return stored, 0.0
-    pairs = ((t, stored[part][n]) for part, moved in parts.items() for n, t in moved.items())
-    return stored, _norm(tensor - short.to(tensor.dtype) for tensor, short in pairs)
+    return math.sqrt(sum(map(square, tensors)))

@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tasks.ledger.split_adamw import AdamWConstants, SplitAdamW
+from tasks.ledger.tensor_file import write_whole_tensors
 from tasks.model.architecture import (
     adapter_targets,
     checkpointed,
@@ -31,7 +32,7 @@ from tasks.model.log_probs import (
 )
 from tasks.model.lora import add_adapter
 from tasks.model.settings import Precision
-from tasks.model.shards import collected, to_fp32
+from tasks.model.shards import to_fp32
 from tasks.onpolicy.distributed.lockstep import Probe, probed_logits
 from tasks.onpolicy.distributed.sharding import Head, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
@@ -66,14 +67,19 @@ def prepare(model: PreTrainedModel, settings: LoopSettings) -> torch.dtype | Non
         if share := share_of_experts(model):
             report("adapter", 0, 0, message=f"warning: {WITHOUT_EXPERTS.format(share=share)}")
         add_adapter(model, settings.adapter)
+
+    def cast(parameter: nn.Parameter) -> None:
+        trains = parameter.requires_grad
+        parameter.data = to_fp32(parameter.data) if trains else parameter.data.to(compute)
+
     for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = to_fp32(parameter.data)
-        else:
-            parameter.data = parameter.data.to(compute)
+        # Several ranks cast a layer when they cut it: a loaded model is a view of its files, and no
+        # rank holds a whole one in fp32. Norms are tried below, in the precision that they get.
+        if num_ranks() == 1 or parameter.dim() < 2:
+            cast(parameter)
     write_norms_by_hand(model)
     if num_ranks() > 1:
-        shard(model, compute)
+        shard(model, compute, cast)
         return None
     return compute if compute is not torch.float32 else None
 
@@ -197,10 +203,8 @@ class Learner:
         return probed_logits(self.model, probes, self._temperature, self._pad_id)
 
     def save(self, folder: Path) -> None:
-        """Write the complete state of the learner, so that other ranks can resume it."""
-        state = collected(self.optimizer.state())
-        if rank() == 0:
-            save_file(state, folder / _STATE)
+        """Write the learner's complete state, so that other ranks can resume it. Collective."""
+        write_whole_tensors(folder / _STATE, self.optimizer.state())
 
     def load(self, folder: Path) -> None:
         """Resume from what ``save`` wrote, bit for bit."""

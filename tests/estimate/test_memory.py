@@ -154,13 +154,15 @@ def test_the_ledgers_rollout_takes_the_head_and_logits_of_64_tokens_or_a_layer()
     assert parts["gathered weights"] == 2 * (2 * 1500 + 1010)
 
 
-def test_closing_a_segment_on_a_cpu_holds_the_file_twice():
+def test_closing_a_segment_on_a_cpu_holds_the_parts_of_one_parameter():
     parts = of("closing a segment", work(on_gpu=False))
-    # 3.5 bytes for each of two sources and half a byte for the rest; 64 tokens of two teachers.
-    assert parts["packed"] == 2 * 7.5 * WEIGHTS
+    # Of the largest parameter: two sources, decay and rounding, and three arrays to pack them.
+    assert parts["a parameter's parts"] == 4 * 1000 * (4 + 3)
+    # Of two ranks the parts are copies, and once more in one piece. 64 tokens of two teachers.
+    of_two = of("closing a segment", work(on_gpu=False, num_ranks=2))
+    assert of_two["a parameter's parts"] == 4 * 1000 * (8 + 3)
     assert parts["rounding"] == 4 * WEIGHTS
     assert parts["kept logits of teachers"] == 2 * 4 * 64 * 2 * 100
-    assert parts["a parameter in fp64"] == 8 * 1000
 
 
 def test_the_peak_is_the_largest_phase():

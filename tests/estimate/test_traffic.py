@@ -118,14 +118,16 @@ def test_more_nodes_talk_over_the_network():
     assert time.total == time.sampling + time.learning + time.network
 
 
-def test_the_host_loads_the_student_once_a_rank():
+def test_the_host_holds_one_parameter_or_layer_of_each_rank():
     found = {phase.name: phase.total for phase in host_phases(work(num_ranks=8))}
-    # Four ranks a node, in fp32.
-    assert found["loading"] == 4 * 4 * 6510
-    # Masters, three moments, four displacements; of a segment two sources, decay, rounding, both
-    # weights, and twice what is packed: 3.5 bytes for each source and half a byte for the rest.
-    assert found["saving a state"] == 4 * 6510 * 8
-    assert found["closing a segment"] == 4 * 6510 * 6 + 2 * 6510 * 7.5
+    # Four ranks a node cast a layer each, in fp32.
+    assert found["loading"] == 4 * 4 * 1500
+    # The largest parameter: as it is, and twice its four parts with three arrays more.
+    assert found["saving a state"] == 4 * 1000
+    assert found["closing a segment"] == 4 * 1000 * (2 * 4 + 3)
+    replayed = host_phases(work(num_ranks=8, ledger={"displacements": False}))
+    assert {p.name: p.total for p in replayed}["keeping the weights"] == 2 * 4 * 1000
+    # One rank casts the whole student.
     pinned = {p.name: p.total for p in host_phases(work(load={"teachers_in_host_memory": True}))}
     assert pinned["loading"] == (4 + 2 * 2) * 6510
 

@@ -2,7 +2,8 @@
 
 ``python ranks_lockstep.py FOLDER BASE ADAPTER`` runs under torchrun. The first rank has two probes,
 the second one, and more ranks none. Each writes its logits, those of the model gathered whole, and
-the largest number of weights that it held whole at once.
+the largest number of weights that it held whole at once, and the most bytes that were made to
+prepare the model.
 """
 
 import json
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
+from benchmarks.step.live_bytes import LiveBytes
 from tasks.model.architecture import blocks
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits
@@ -47,7 +49,9 @@ def main(folder, base, adapter):
     model = load_model(base)
     lora = AdapterSettings(rank=2, alpha=4) if adapter else None
     settings = LoopSettings(num_steps=1, learning_rate=1e-3, adapter=lora, precision=Precision.FP32)
-    prepare(model, settings)
+    with LiveBytes() as live:
+        prepare(model, settings)
+    prepared = live.peak
     counts = watched(model)
     played = rollouts()
     probes = [Probe(played[place], tokens) for place, tokens in _PROBES.get(rank(), [])]
@@ -60,7 +64,7 @@ def main(folder, base, adapter):
             for probe in probes
         ]
     left = sum(p.numel() for p in model.parameters() if not isinstance(p, DTensor))
-    told = {"most": most, "gathered": max(counts, default=0), "left": left}
+    told = {"most": most, "gathered": max(counts, default=0), "left": left, "prepared": prepared}
     (folder / f"told-{rank()}.json").write_text(json.dumps(told))
     both = {"found": found, "expected": expected}
     named = {f"{kind}/{place}": t for kind, ts in both.items() for place, t in enumerate(ts)}

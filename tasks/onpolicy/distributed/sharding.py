@@ -14,7 +14,7 @@ their gradients to the same shard.
 Teachers are sharded by ``tasks.mopd.teacher_pool.sharded``, or whole on every rank.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -89,8 +89,13 @@ def whole_head(
         yield Head(optimizer, parameters, leaves)
 
 
-def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
+def shard(
+    model: PreTrainedModel, compute: torch.dtype, cast: Callable[[nn.Parameter], None]
+) -> None:
     """Keep each rank's part of the model on it; the model computes in ``compute`` from now on.
+
+    ``cast`` gives a parameter the precision of its shards, in place. It gets the parameters of one
+    unit at a time, so a rank never has the whole model in that precision.
 
     Raises:
         ValueError: if ranks hold different weights, or the architecture has parameters outside body
@@ -109,12 +114,17 @@ def shard(model: PreTrainedModel, compute: torch.dtype) -> None:
     of_head = dict(head.named_parameters(recurse=False))
     policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32)
     for module in (*blocks(model), body):
+        for parameter in module.parameters():
+            if not isinstance(parameter, DTensor):
+                cast(parameter)
         # It also moves the module to this rank's device, so that never all of them are there.
         unit = fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
         unit.set_gradient_divide_factor(1.0)
         unit.set_force_sum_reduction_for_comms(True)  # gloo knows no other way to a plain sum
     for name, parameter in of_head.items():
         tied = places.get(parameter)
+        if not tied:
+            cast(parameter)
         setattr(head, name, getattr(*tied) if tied else _sharded(parameter, mesh))
 
 
