@@ -1,9 +1,9 @@
 """Measured peaks of the real step on a CPU, for the estimate of a rank's memory to agree with.
 
-Each case runs in a process of its own, forked from one that has imported everything. What that
-holds is subtracted from the largest resident memory of sampling, of learning, and of the step that
-closes a segment. glibc gives each tensor pages of its own and takes them back at once, so that what
-tensors hold is measured, and not what an allocator keeps.
+Each case runs in a process of its own, or in one for each rank, forked from one that has imported
+everything. What that holds is subtracted from the largest resident memory of sampling, of learning,
+and of the step that closes a segment. glibc gives each tensor pages of its own and takes them back
+at once, so that what tensors hold is measured, and not what an allocator keeps.
 
 ``tests/estimate/test_measured.py`` compares the estimate with the result.
 
@@ -12,6 +12,8 @@ tensors hold is measured, and not what an allocator keeps.
 
 import ctypes
 import gc
+import os
+import socket
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -29,7 +31,9 @@ from tasks.estimate.memory import phases
 from tasks.estimate.shape import shape_of
 from tasks.estimate.work import RankWork
 from tasks.ledger.schema import LedgerSettings
+from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.settings import Workload
+from tasks.platform.ranks import joined_ranks
 
 MIB = 1 << 20
 _MMAP_THRESHOLD, _PAGES = -3, 1 << 16
@@ -43,6 +47,8 @@ class MeasuredCase:
 
     case: Case
     displacements: bool = True
+    num_ranks: int = 1
+    """Number of processes that train together; sampling is not measured of several."""
 
 
 _BASE = Case(
@@ -67,18 +73,38 @@ CASES: Mapping[str, MeasuredCase] = {
         replace(_BASE, num_layers=2, hidden_size=128, vocabulary_size=65_536, num_teachers=4)
     ),
     "adapters": MeasuredCase(replace(_LONG, lora_rank=16)),
+    "two ranks": MeasuredCase(_LONG, num_ranks=2),
 }
 
 
 def measured_peaks() -> Row:
     """Return of each case the measured bytes by phase."""
     ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _PAGES)
-    return {name: _in_a_fork(case) for name, case in CASES.items()}
+    return {name: _in_forks(case) for name, case in CASES.items()}
 
 
-def _in_a_fork(measured_case: MeasuredCase) -> Row:
-    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as executor:
-        return executor.submit(measured, measured_case).result()
+def _in_forks(measured_case: MeasuredCase) -> Row:
+    """Return the row of the rank that takes the most."""
+    count, port = measured_case.num_ranks, _free_port()
+    with ProcessPoolExecutor(count, mp_context=get_context("fork")) as executor:
+        asked = [executor.submit(_on_rank, measured_case, own, port) for own in range(count)]
+        return max((each.result() for each in asked), key=lambda row: max(row["bytes"].values()))
+
+
+def _on_rank(measured_case: MeasuredCase, own: int, port: int) -> Row:
+    if measured_case.num_ranks == 1:
+        return measured(measured_case)
+    count = str(measured_case.num_ranks)
+    os.environ |= {"RANK": str(own), "LOCAL_RANK": str(own), "MASTER_PORT": str(port)}
+    os.environ |= {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1"}
+    with joined_ranks():
+        return measured(measured_case)
+
+
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
 
 
 def measured(measured_case: MeasuredCase) -> Row:
@@ -92,8 +118,9 @@ def measured(measured_case: MeasuredCase) -> Row:
             ledger_settings=LedgerSettings(segment_steps=2),
         )
         _forget_peak()
-        rollouts = ours.source.rollouts(1)
-        found = {_SAMPLING: _peak() - before}
+        with replica(ours.student):
+            rollouts = ours.source.rollouts(1)
+        found = {_SAMPLING: _peak() - before} if measured_case.num_ranks == 1 else {}
         _forget_peak()
         ours.learn(rollouts)
         found[_LEARNING] = _peak() - before
@@ -104,6 +131,7 @@ def measured(measured_case: MeasuredCase) -> Row:
     return {
         "case": asdict(case),
         "displacements": kept,
+        "num_ranks": measured_case.num_ranks,
         "prompt_tokens": max(len(rollout.ids) for rollout in rollouts) - case.new_tokens,
         "bytes": found,
     }
@@ -115,6 +143,21 @@ def estimated(row: Row) -> dict[str, int]:
     others = (size for name, size in found.items() if name not in {_SAMPLING, _CLOSING})
     found[_LEARNING] = max(others)
     return {name: found[name] for name in row["bytes"]}
+
+
+def estimated_on_gpu(row: Row) -> dict[str, float]:
+    """Return what the estimate says of a size of ``benchmarks.step.sizes``, in GiB as measured.
+
+    A segment that no step fills is not closed.
+    """
+    case = row["case"]
+    prompts = -(-(row["tokens"] - row["new_tokens"]) // case["rollouts"])
+    found = {}
+    for name, kept in (("peak_gib", False), ("ledger", True)):
+        work = work_of({"case": case, "displacements": kept, "prompt_tokens": prompts})
+        sizes = [phase.total for phase in phases(work) if phase.name != _CLOSING]
+        found[name] = max(sizes) / (1 << 30)
+    return found
 
 
 def work_of(row: Row) -> RankWork:
@@ -130,6 +173,7 @@ def work_of(row: Row) -> RankWork:
         num_key_value_heads=case.num_key_value_heads,
         head_dim=case.head_size,
         tie_word_embeddings=True,
+        dtype=case.precision,
     )
     load = Workload(
         loop=loop_settings(case),
@@ -146,9 +190,9 @@ def work_of(row: Row) -> RankWork:
         student=shape,
         teachers=(shape,) * case.num_teachers,
         load=load,
-        num_ranks=1,
-        ranks_per_node=1,
-        on_gpu=False,
+        num_ranks=row.get("num_ranks", 1),
+        ranks_per_node=row.get("num_ranks", 1),
+        on_gpu=case.device == "cuda",
         prompt_tokens=row["prompt_tokens"],
         domains=case.num_teachers,
     )

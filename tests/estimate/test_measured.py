@@ -1,15 +1,17 @@
 """The estimate agrees with measured peaks, and with runs of the real learner on fake tensors."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.common.circumstances import read
+from benchmarks.common.circumstances import RESULTS, read
 from benchmarks.step import memory
 from benchmarks.step.on_paper import step_on_paper
 from benchmarks.step.paper import COUNTED, HELD, PAPERS, Paper, kept_whole
 from benchmarks.step.paper import estimated as estimated_on_paper
 
+ON_GPU = RESULTS / "step_sizes_cuda.json"
 WITHIN = 0.10
 """Most relative error of the estimate of the peak."""
 
@@ -20,6 +22,14 @@ def test_the_estimate_agrees_with_the_measured_peak(case):
     measured, estimated = row["bytes"], memory.estimated(row)
     assert estimated.keys() == measured.keys()
     assert max(estimated.values()) == pytest.approx(max(measured.values()), rel=WITHIN)
+
+
+@pytest.mark.parametrize("size", json.loads(ON_GPU.read_text())["sizes"])
+def test_the_estimate_agrees_with_the_peaks_of_a_gpu(size):
+    row = json.loads(ON_GPU.read_text())["sizes"][size]
+    estimated = memory.estimated_on_gpu(row)
+    assert estimated["peak_gib"] == pytest.approx(row["peak_gib"], rel=WITHIN)
+    assert estimated["ledger"] == pytest.approx(row["ledger"]["peak_gib"], rel=WITHIN)
 
 
 def named(paper):
