@@ -21,6 +21,15 @@ COUNTED := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages found";
 	/^Installing collected/ { print "  installing them"; fflush() }'
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
 
+# A torch without CUDA takes a fifth of the room. It comes from torch's own index, unless the machine
+# has a GPU or its user an index of their own. pip would try an index that gives no answer several
+# times for each package, so it is asked first.
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+ANSWERS := import urllib.request; urllib.request.urlopen("$(TORCH_INDEX)/torch/", timeout=5)
+WITHOUT_CUDA := $$([ "$$(uname)" != Linux ] || command -v nvidia-smi >/dev/null \
+	|| $(BIN)/python -m pip config list | grep -q index-url \
+	|| { $(BIN)/python -c '$(ANSWERS)' 2>/dev/null && echo --extra-index-url $(TORCH_INDEX); })
+
 # An environment that does not start, or of another Python, is made again.
 ifneq ($(wildcard $(VENV)/bin),)
 ifneq ($(shell $(BIN)/python -c '$(SUITABLE)' >/dev/null 2>&1 || echo broken),)
@@ -61,7 +70,7 @@ $(READY): pyproject.toml constraints.txt
 	"make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@echo "Installing into $(VENV) with $(PYTHON): a few minutes, once."
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) -e . | $(COUNTED)
+	@$(INSTALL) $(WITHOUT_CUDA) -e . | $(COUNTED)
 	@touch $@
 
 $(READY_TO_DEVELOP): $(READY)

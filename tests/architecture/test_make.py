@@ -75,6 +75,65 @@ def test_a_python_of_another_version_is_named(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
+FAKE = """#!/bin/sh
+case "$*" in
+*urlopen*) exit $PROBE ;;
+"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+"-m pip config list") echo "$CONFIG" ;;
+"-m pip install"*) echo "$*" >"$LOG" ;;
+esac
+"""
+"""A Python that suits, makes an environment of itself, and writes down what pip is asked."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no build with CUDA")
+@pytest.mark.parametrize(
+    ("gpu", "config", "answers", "without_cuda"),
+    [
+        (False, "", 0, True),
+        (False, "", 1, False),
+        (True, "", 0, False),
+        (False, "global.index-url='https://mirror/simple'", 0, False),
+        (False, ":env:.extra-index-url='https://mirror/simple'", 0, False),
+    ],
+)
+def test_a_machine_without_a_gpu_gets_no_cuda(
+    tmp_path, monkeypatch, gpu, config, answers, without_cuda
+):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    # All of a shell's tools but nvidia-smi.
+    for name in (
+        "sh",
+        "bash",
+        "make",
+        "uname",
+        "grep",
+        "awk",
+        "mkdir",
+        "cp",
+        "touch",
+        "rm",
+        "expr",
+    ):
+        (tools / name).symlink_to(shutil.which(name))
+    (tools / "getconf").symlink_to(shutil.which("getconf"))
+    python = tools / "python3.11"
+    python.write_text(FAKE)
+    python.chmod(0o755)
+    if gpu:
+        (tools / "nvidia-smi").symlink_to(python)
+    told = {"PATH": tools, "LOG": tmp_path / "log", "CONFIG": config, "PROBE": answers}
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+    done = make("setup", f"VENV={tmp_path}/venv")
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "log").read_text()
+    assert asked.rstrip().endswith("-e .")
+    index = "--extra-index-url https://download.pytorch.org/whl/cpu "
+    assert (index in asked) == without_cuda
+
+
 def test_nothing_is_installed_again_until_the_dependencies_change(tmp_path):
     ready = tmp_path / ".ready"
     ready.touch()
