@@ -6,10 +6,12 @@ from benchmarks.common.results import load
 from tasks.estimate.layouts import Change
 from tasks.estimate.question import fits_of
 from tasks.estimate.shape import named_shape
+from tasks.estimate.traffic import step_time
 from tasks.ledger.estimate import RunSize, stored_bytes
 from tasks.ledger.schema import LedgerSettings, StoredPrecision
 from tasks.model.settings import AdapterSettings, Precision
 from tasks.mopd.round_form import RoundForm
+from tasks.platform.gpus import GPUS
 from tasks.platform.resources import load_flavor
 
 _MIB, _GIB = 1 << 20, 1 << 30
@@ -59,6 +61,33 @@ def ledger_sizes() -> str:
             for name, share, settings in options
         ),
     )
+
+
+def ledger_needs() -> str:
+    """Return memory and time of a round of 7 B and of 70 B by option of the ledger.
+
+    Two servers sample and ranks share the teachers, so that no rank holds a whole model.
+    """
+    form = RoundForm(student_precision=Precision.BF16, max_new_tokens=1024)
+    load = form.workload().model_copy(update={"servers": 2, "teachers_sharded": True})
+    flavor = load_flavor("h100")
+    options = (
+        ("fp32 or bf16 displacements", Change()),
+        ("replay: weights alone", Change(ledger={"displacements": False})),
+        ("adapters of rank 16", Change(loop={"adapter": AdapterSettings(rank=16, alpha=32)})),
+    )
+    rows = []
+    for name, ranks in (("qwen2.5-7b", 16), ("llama-3.1-70b", 64), ("llama-3.1-70b", 128)):
+        shape = named_shape(name)
+        [asked] = fits_of(shape, [shape] * 4, flavor, load, 256, ranks=(ranks,))
+        for option, change in options:
+            fit = change.of(asked)
+            seconds = step_time(fit.work, GPUS[flavor.gpu]).total
+            sizes = (fit.peak.total, fit.limits.device, fit.host.total)
+            rank, room, host = (f"{size / _GIB:,.0f}" for size in sizes)
+            rows.append((name, ranks, option, f"{rank} of {room}", host, f"{seconds:,.0f}"))
+    head = ("student and teachers", "H100", "ledger", "GiB a rank", "GiB a host", "seconds a step")
+    return table(head, rows)
 
 
 def ledger_options() -> str:

@@ -24,6 +24,7 @@ from benchmarks.common.checkout import RESULTS, ROOT
 from benchmarks.common.estimates import (
     estimate_counted,
     estimate_measured,
+    ledger_needs,
     ledger_options,
     ledger_sizes,
     memory,
@@ -188,6 +189,7 @@ def proof_minutes() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "memory": memory,
+    "ledger_needs": ledger_needs,
     "ledger_sizes": ledger_sizes,
     "ledger_options": ledger_options,
     "estimate_measured": estimate_measured,

@@ -4,6 +4,7 @@ Each command writes results/step_<name>.json; ``plots`` draws docs/pictures/perf
 
     python -m benchmarks.step versus --threads 1        # against TRL's DistillationTrainer
     python -m benchmarks.step real                      # the same at the shape of a 135 M model
+    python -m benchmarks.step real --without-kernels    # what tasks.model.kernels is worth there
     python -m benchmarks.step ledger                    # what a ledger of four teachers costs
     python -m benchmarks.step limits                    # each phase against the machine's limits
     python -m benchmarks.step curve vocabulary          # or length, batch, teachers
@@ -34,6 +35,7 @@ from benchmarks.common.process import in_own_process
 from benchmarks.common.results import as_text, load, write_whole
 from benchmarks.step.case import Case
 from benchmarks.step.sizes import SIZES, measured
+from tasks.model.kernels.switch import without_kernels
 from tasks.mopd.settings import Divergence
 
 NAMES = ("length", "batch", "teachers", "vocabulary")
@@ -52,6 +54,8 @@ LARGE = Case(
     learning_rate=1e-6,
 )
 """1.3 billion weights; what a GPU is measured with."""
+ON_A_CPU = ("memory", "on_paper")
+"""What never runs on a GPU."""
 
 
 Found = tuple[str, Any]
@@ -85,9 +89,12 @@ def _versus(told: argparse.Namespace, case: Case) -> Found:
 def _real(told: argparse.Namespace, _case: Case) -> Found:
     from benchmarks.step.real_shape import at_real_shape, case_of  # noqa: PLC0415
 
-    case = case_of(told.precision, told.threads, told.responses)
+    case = case_of(told.precision, told.threads, told.responses, told.device)
     name = f"real_{told.precision}_{_where(case)}_responses{told.responses}"
-    return name, at_real_shape(case, told.steps)
+    if not told.without_kernels:
+        return name, at_real_shape(case, told.steps)
+    with without_kernels():
+        return f"{name}_without_kernels", at_real_shape(case, told.steps)
 
 
 def _ledger(_told: argparse.Namespace, case: Case) -> Found:
@@ -183,12 +190,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10, help="of each side that count")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--responses", type=int, choices=(1, 8), default=8, help="to each prompt")
+    parser.add_argument("--without-kernels", action="store_true", help="of `real`")
     parser.add_argument("--trl-rows", type=int, help="rollouts a microbatch of TRL's")
     told = parser.parse_args()
     named = {"curve": [*NAMES], "sizes": [*SIZES]}.get(told.what, [])
     takes_one = told.what == "curve"
     if set(told.which) - set(named) or (takes_one and len(told.which) != 1):
         parser.error(f"`{told.what}` takes {'one' if takes_one else 'some'} of {named}")
+    if told.without_kernels and told.what != "real":
+        parser.error("--without-kernels is an option of `real`")
+    if told.what in ON_A_CPU and told.device != "cpu":
+        parser.error(f"`{told.what}` is measured on a CPU: leave --device out")
     if told.what == "sizes" and told.device != "cuda":
         parser.error("`sizes` are measured on a GPU: add --device cuda")
     return told

@@ -52,7 +52,6 @@ PAPERS = (
     replace(_LARGE, num_ranks=16),
     _LARGE,
     _TOGETHER,
-    replace(_TOGETHER, displacements=False),
     Paper("llama-3.1-70b", 4, 64, shares_teachers=True, lora_rank=16, checkpointing=False),
 )
 """What is counted: students of 32 and 70 B, teachers whole and shared, with all of the rest."""

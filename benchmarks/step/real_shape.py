@@ -28,7 +28,7 @@ PROMPT, RESPONSE, ROLLOUTS = 128, 64, 16
 _BYTES = {"float32": 4, "bfloat16": 2}
 
 
-def case_of(precision: str, threads: int, responses_per_prompt: int) -> Case:
+def case_of(precision: str, threads: int, responses_per_prompt: int, device: str) -> Case:
     """Return SmolLM2-135M's shape with 16 rollouts of 64 new tokens behind 128."""
     return replace(
         SIZES["0.135 B"].case,
@@ -39,6 +39,7 @@ def case_of(precision: str, threads: int, responses_per_prompt: int) -> Case:
         num_teachers=1,
         precision=precision,
         threads=threads,
+        device=device,
         learning_rate=1e-5,
     )
 
@@ -50,7 +51,7 @@ def at_real_shape(case: Case, steps: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         found = against_trl(case, best, steps, ledger=Path(folder))
     least = limits_of(case, matmul_peak(case), memory_bandwidth(case))
-    clock = "processor" if case.threads == 1 else "wall"
+    clock = ("wall", "processor")[_clock(case)]
     taken = {name: found["provost"][clock][name]["median"] for name in least}
     return {
         "trl_seconds_by_rows": {str(rows): round(each, 2) for rows, each in swept.items()},
@@ -65,11 +66,15 @@ def at_real_shape(case: Case, steps: int) -> dict[str, Any]:
 
 def _trl_seconds(case: Case, rows: int) -> float:
     """Return TRL's seconds of its second step."""
-    clock = 1 if case.threads == 1 else 0
     taken: list[Seconds] = []
     with tempfile.TemporaryDirectory() as folder:
         Trl(Scene(case), rows, 2, folder).run(between=taken.append)
-    return total(taken[-1], clock)
+    return total(taken[-1], _clock(case))
+
+
+def _clock(case: Case) -> int:
+    """Return which clock counts: the processor's of one thread, else the wall's."""
+    return int(case.device == "cpu" and case.threads == 1)
 
 
 def limits_of(case: Case, peak: float, bandwidth: float) -> dict[str, float]:

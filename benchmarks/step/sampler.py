@@ -10,6 +10,7 @@ On CUDA the model has over a billion random bf16 weights, and two ways of transf
 ``generate`` with its own static cache, and continuous batching.
 
     python -m benchmarks.step.sampler --out benchmarks/results/sampler.json
+    python -m benchmarks.step.sampler --device cuda --out sampler_cuda.json
 """
 
 import argparse
@@ -35,8 +36,6 @@ from tasks.rollout.settings import SamplingSettings
 Written = Callable[[], Sequence[Sequence[int]]]
 """A call that returns the tokens of each row."""
 SEED, PAD = 0, 0
-ON_CUDA = torch.cuda.is_available()
-DEVICE = torch.device("cuda" if ON_CUDA else "cpu")
 
 
 @dataclass(frozen=True)
@@ -66,20 +65,19 @@ ON_GPU = Case(
     head_size=128,
     feed_forward_size=6144,
 )
-CASES = (
-    [replace(ON_GPU, rows=rows) for rows in (64, 128, 256)]
-    if ON_CUDA
-    else [
+CASES = {
+    "cuda": [replace(ON_GPU, rows=rows) for rows in (64, 128, 256)],
+    "cpu": [
         *[Case(rows=rows) for rows in (16, 64, 256)],
         *[Case(rows=64, new_tokens=new_tokens) for new_tokens in (96, 256)],
         Case(rows=64, context_tokens=256),
         *[Case(rows=64, vocabulary=vocabulary) for vocabulary in (8_000, 32_000)],
-    ]
-)
+    ],
+}
 
 
-def make_model(case: Case) -> Qwen3ForCausalLM:
-    """Return a Qwen3 of random weights."""
+def make_model(case: Case, device: str) -> Qwen3ForCausalLM:
+    """Return a Qwen3 of random weights, in bf16 on a GPU."""
     torch.manual_seed(SEED)
     config = Qwen3Config(
         vocab_size=case.vocabulary,
@@ -94,9 +92,9 @@ def make_model(case: Case) -> Qwen3ForCausalLM:
         eos_token_id=None,
         pad_token_id=PAD,
     )
-    with torch.device(DEVICE):
+    with torch.device(device):
         model = Qwen3ForCausalLM(config)
-    nn.Module.to(model, torch.bfloat16 if ON_CUDA else torch.float32)
+    nn.Module.to(model, torch.bfloat16 if device == "cuda" else torch.float32)
     model.eval()
     return model
 
@@ -145,7 +143,7 @@ def generate(
     for row, context in enumerate(contexts):
         ids[row, width - len(context) :] = torch.tensor(context)
         mask[row, width - len(context) :] = 1
-    ids, mask = ids.to(DEVICE), mask.to(DEVICE)
+    ids, mask = ids.to(model.device), mask.to(model.device)
     settings = _generation(case, **more)
 
     def run() -> list[list[int]]:
@@ -190,7 +188,7 @@ def calls_of(model: Qwen3ForCausalLM, case: Case) -> dict[str, Written]:
     contexts = make_contexts(case)
     run = sample(model, case, contexts)
     calls = {"ours": run, "generate": generate(model, case, contexts)}
-    if not ON_CUDA:
+    if model.device.type == "cpu":
         return calls
     return {
         **calls,
@@ -200,12 +198,12 @@ def calls_of(model: Qwen3ForCausalLM, case: Case) -> dict[str, Written]:
     }
 
 
-def seconds_of(call: Written, case: Case) -> float:
+def seconds_of(call: Written, case: Case, device: str) -> float:
     """Return how long a call takes that writes what it should."""
-    clock = time.perf_counter if ON_CUDA else time.process_time
+    clock = time.perf_counter if device == "cuda" else time.process_time
     started = clock()
     written = call()
-    if ON_CUDA:
+    if device == "cuda":
         torch.cuda.synchronize()
     taken = clock() - started
     lengths = {len(ids) for ids in written}
@@ -214,16 +212,16 @@ def seconds_of(call: Written, case: Case) -> float:
     return taken
 
 
-def measure(case: Case, rounds: int) -> Row:
+def measure(case: Case, rounds: int, device: str) -> Row:
     """Return a line of the table."""
-    model = make_model(case)
+    model = make_model(case, device)
     calls = calls_of(model, case)
     for call in calls.values():
-        seconds_of(call, case)
+        seconds_of(call, case, device)
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            seconds[name].append(seconds_of(call, case))
+            seconds[name].append(seconds_of(call, case, device))
     middle = {name: statistics.median(taken) for name, taken in seconds.items()}
     return {
         **asdict(case),
@@ -243,15 +241,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
-    given, circumstances = parser.parse_args(), facts()
+    parser.add_argument("--device", choices=tuple(CASES), default="cpu")
+    given = parser.parse_args()
+    circumstances, on_gpu = facts(given.device), given.device == "cuda"
     torch.set_num_threads(1)
     figures = {
-        "device": torch.cuda.get_device_name() if ON_CUDA else "cpu, one thread",
-        "precision": "bfloat16" if ON_CUDA else "float32",
-        "clock": "wall" if ON_CUDA else "processor",
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu, one thread",
+        "precision": "bfloat16" if on_gpu else "float32",
+        "clock": "wall" if on_gpu else "processor",
         "torch": torch.__version__,
         "seed": SEED,
-        "cases": [measure(case, given.rounds) for case in CASES],
+        "cases": [measure(case, given.rounds, given.device) for case in CASES[given.device]],
     }
     write(given.out, figures, circumstances)
 

@@ -11,6 +11,7 @@ The optimizer keeps the teachers' gradients as one sum here: what a ledger costs
 another question than what it costs to ask them.
 
     python -m benchmarks.step.teacher_pool --out benchmarks/results/teacher_pool.json
+    python -m benchmarks.step.teacher_pool --device cuda --out teacher_pool_cuda.json
 """
 
 import argparse
@@ -62,8 +63,7 @@ SHAPE = Qwen3Config(
     head_dim=64,
     tie_word_embeddings=True,
 )
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-PRECISION = torch.bfloat16 if DEVICE.type == "cuda" else torch.float32
+PRECISION = {"cuda": torch.bfloat16, "cpu": torch.float32}
 
 
 class Announced(StagedTeachers):
@@ -87,12 +87,12 @@ class Unannounced(Announced):
         self.pool.expect([])
 
 
-def make_teachers(home: Path) -> list[TeacherSource]:
+def make_teachers(home: Path, precision: torch.dtype) -> list[TeacherSource]:
     """Write teachers of random weights, each into a folder that is named as a store names it."""
     generator = torch.Generator().manual_seed(SEED)
     torch.manual_seed(SEED)
     model = Qwen3ForCausalLM(SHAPE)
-    nn.Module.to(model, PRECISION)
+    nn.Module.to(model, precision)
     sources = []
     for number in range(MOST):
         for parameter in model.parameters():
@@ -106,15 +106,18 @@ def make_teachers(home: Path) -> list[TeacherSource]:
     return sources
 
 
-def a_pool(sources: Sequence[TeacherSource], placement: TeacherPlacement) -> TeacherPool:
+def a_pool(
+    sources: Sequence[TeacherSource], placement: TeacherPlacement, device: str
+) -> TeacherPool:
     """Return an opened pool."""
-    return open_teachers(sources, PoolSettings(VOCABULARY, 1.0, DEVICE, placement))
+    settings = PoolSettings(VOCABULARY, 1.0, torch.device(device), placement)
+    return open_teachers(sources, settings)
 
 
-def a_learner(sources: Sequence[TeacherSource]) -> Learner:
+def a_learner(sources: Sequence[TeacherSource], device: str) -> Learner:
     """Return a student that starts as the last teacher, in fp32."""
     student = load_model(sources[-1].folder)
-    nn.Module.to(student, DEVICE, torch.float32)
+    nn.Module.to(student, torch.device(device), torch.float32)
     settings = LoopSettings(num_steps=1000, learning_rate=1e-5, microbatch_tokens=PROMPT + RESPONSE)
     return Learner(student, settings, 1.0, 0, [ALL])
 
@@ -144,33 +147,35 @@ def step(learner: Learner, teachers: Announced) -> tuple[float, float]:
     objective = AsOne(routing, teachers, DistilSettings(), learner.settings, [])
     started, busy = time.perf_counter(), time.process_time()
     learner.update(objective, objective.score(played), 1)
-    if DEVICE.type == "cuda":
+    if learner.model.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started, time.process_time() - busy
 
 
-def memory_of(sources: list[TeacherSource], number: int, placement: TeacherPlacement) -> Row:
+def memory_of(
+    sources: list[TeacherSource], number: int, placement: TeacherPlacement, device: str
+) -> Row:
     """Return the peaks of one step with so many teachers; called in a process of its own."""
     use_configured_threads()
-    learner = a_learner(sources)
-    pool = a_pool(sources[:number], placement)
-    if DEVICE.type == "cuda":
+    learner = a_learner(sources, device)
+    pool = a_pool(sources[:number], placement, device)
+    if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with largest_resident() as found:
         step(learner, Announced(pool))
-    if DEVICE.type == "cuda":
+    if device == "cuda":
         found["cuda"] = torch.cuda.max_memory_allocated()
     return {f"{name}_mib": round(value / MIB) for name, value in found.items()}
 
 
-def times_of(sources: list[TeacherSource]) -> Row:
+def times_of(sources: list[TeacherSource], device: str) -> Row:
     """Return the seconds of steps that take turns; called in a process of its own."""
     use_configured_threads()
-    learner = a_learner(sources)
+    learner = a_learner(sources, device)
     started = time.perf_counter()
-    pools = {str(n): a_pool(sources[:n], TeacherPlacement.DISK) for n in NUMBERS}
+    pools = {str(n): a_pool(sources[:n], TeacherPlacement.DISK, device) for n in NUMBERS}
     opened = time.perf_counter() - started
-    pools["12 resident"] = a_pool(sources, TeacherPlacement.RESIDENT)
+    pools["12 resident"] = a_pool(sources, TeacherPlacement.RESIDENT, device)
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in pools}
     step(learner, Announced(pools["1"]))  # the first one also warms up
     for turn in range(ROUNDS):
@@ -181,7 +186,7 @@ def times_of(sources: list[TeacherSource]) -> Row:
     del pools["12 resident"]
     cold = {}
     for name, teachers in (("announced", Announced), ("not", Unannounced)):
-        drop_others(pools["12"], sources)
+        drop_others(pools["12"], sources, device)
         cold[name] = [round(s, 2) for s in step(learner, teachers(pools["12"]))]
     return {
         "open_27_teachers_seconds": round(opened, 2),
@@ -192,24 +197,24 @@ def times_of(sources: list[TeacherSource]) -> Row:
     }
 
 
-def drop_others(pool: TeacherPool, sources: Sequence[TeacherSource]) -> None:
+def drop_others(pool: TeacherPool, sources: Sequence[TeacherSource], device: str) -> None:
     """Drop the files of all teachers but the first from the page cache; that one is mapped."""
     tokens = TokenBatch(
         torch.ones(1, 2, dtype=torch.long), torch.zeros(1).long(), torch.ones(1).long()
     )
-    pool.hidden(pool.names[0], tokens.to(DEVICE))
+    pool.hidden(pool.names[0], tokens.to(torch.device(device)))
     for source in sources[1:]:
         drop_from_cache(source.folder / "model.safetensors")
 
 
-def measure(home: Path) -> Row:
+def measure(home: Path, device: str) -> Row:
     """Return all figures."""
-    sources = make_teachers(home)
-    disk = TeacherPlacement.DISK
-    memory = {str(n): in_own_process(memory_of, sources, n, disk) for n in NUMBERS}
-    memory["12 resident"] = in_own_process(memory_of, sources, MOST, TeacherPlacement.RESIDENT)
-    times = in_own_process(times_of, sources)
-    peak = "cuda_mib" if DEVICE.type == "cuda" else "peak_mib"
+    sources = make_teachers(home, PRECISION[device])
+    disk, resident = TeacherPlacement.DISK, TeacherPlacement.RESIDENT
+    memory = {str(n): in_own_process(memory_of, sources, n, disk, device) for n in NUMBERS}
+    memory["12 resident"] = in_own_process(memory_of, sources, MOST, resident, device)
+    times = in_own_process(times_of, sources, device)
+    peak = "cuda_mib" if device == "cuda" else "peak_mib"
     middle = {n: statistics.median(s) for n, s in times["step_seconds"].items()}
     clocks = {"step": times["step_seconds"], "processor": times["processor_seconds"]}
     return {
@@ -217,8 +222,8 @@ def measure(home: Path) -> Row:
             sum(p.numel() for p in load_model(sources[0].folder).parameters()) / 1e6, 1
         ),
         "teacher_mib": round((sources[0].folder / "model.safetensors").stat().st_size / MIB),
-        "precision": str(PRECISION).removeprefix("torch."),
-        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu",
+        "precision": str(PRECISION[device]).removeprefix("torch."),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "threads": int(os.environ.get("PROVOST_THREADS") or 1),
         "tokens": NUM_ROLLOUTS * (PROMPT + RESPONSE),
         "response_tokens": NUM_ROLLOUTS * RESPONSE,
@@ -244,10 +249,12 @@ def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    given, circumstances = parser.parse_args(), facts()
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    given = parser.parse_args()
+    circumstances = facts(given.device)
     home = Path(tempfile.mkdtemp(prefix="teachers "))
     try:
-        figures = measure(home)
+        figures = measure(home, given.device)
     finally:
         remove(home)
     del circumstances["clean"]  # of the lineage's files

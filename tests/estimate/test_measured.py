@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.common.circumstances import RESULTS, read
+from benchmarks.common.process import in_own_process
 from benchmarks.step import memory
 from benchmarks.step.on_paper import step_on_paper
 from benchmarks.step.paper import COUNTED, HELD, PAPERS, Paper, kept_whole
@@ -76,10 +77,10 @@ TOGETHER = replace(SMALL, shares_teachers=True, checkpointing=False)
     ids=named,
 )
 def test_todays_learner_takes_what_is_estimated(paper):
-    assert_agreement(paper, step_on_paper(paper))
+    assert_agreement(paper, in_own_process(step_on_paper, paper))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("paper", PAPERS, ids=named)
 def test_todays_learner_of_a_large_model_takes_what_is_estimated(paper):
-    assert_agreement(paper, step_on_paper(paper))
+    assert_agreement(paper, in_own_process(step_on_paper, paper))

@@ -2,5 +2,5 @@
 
 ``unread_tokens`` skips work on tokens that are shared or not read, ``norms`` has an RMS norm,
 ``cpu`` an attention for CPUs, and ``cuda_graph`` repeats a recorded sampling step on a GPU. Each is
-independent.
+independent, and ``switch`` turns all of them off.
 """

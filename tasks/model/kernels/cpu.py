@@ -18,6 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tasks.model.kernels.switch import kernels_are_on
+
 ONE_TOKEN = "one_token"
 """Name that selects this attention in a model's config."""
 _BEYOND = ("softcap", "position_bias", "output_attentions", "s_aux")
@@ -29,7 +31,12 @@ def one_token_attention(model: PreTrainedModel) -> Iterator[None]:
     """Use this attention for a model within the context, where it is faster."""
     config = model.config.get_text_config(decoder=True)
     before = config._attn_implementation
-    if before != "sdpa" or model.device.type != "cpu" or model.dtype != torch.float32:
+    if (
+        not kernels_are_on()
+        or before != "sdpa"
+        or model.device.type != "cpu"
+        or model.dtype != torch.float32
+    ):
         yield
         return
     config._attn_implementation = ONE_TOKEN

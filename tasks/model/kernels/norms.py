@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import rms_norm
 
+from tasks.model.kernels.switch import kernels_are_on
+
 _CLOSE, _CLOSE_IN_BF16 = 1e-5, 0.02
 
 
@@ -48,6 +50,8 @@ def write_norms_by_hand(model: nn.Module) -> None:
 
     Each norm is tried first; one with another form, such as Gemma's w + 1, is left as it is.
     """
+    if not kernels_are_on():
+        return
     for module in model.modules():
         if "forward" not in vars(module) and _is_the_same(module):
             module.forward = partial(_forward, module)

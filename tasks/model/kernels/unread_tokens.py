@@ -27,6 +27,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tasks.model.architecture import attends_to_all, body_of, marked_layers, replaced_inside
 from tasks.model.kernels.shared_prefixes import Packing, PrefixRun, tokens_read
+from tasks.model.kernels.switch import kernels_are_on
 
 _CLOSE_IN_BF16 = 0.08
 """Share of the largest hidden number by which rounding may move any (``log_probs``)."""
@@ -62,7 +63,7 @@ def packing_of(model: PreTrainedModel, ids_BS: Tensor, runs: Sequence[PrefixRun]
 
 def reads_prefixes_once(model: PreTrainedModel, length: int) -> bool:
     """Return whether shared prefixes of sequences of ``length`` tokens are computed once."""
-    return _can_be_packed(model) and attends_to_all(model, length, ("sdpa",))
+    return kernels_are_on() and _can_be_packed(model) and attends_to_all(model, length, ("sdpa",))
 
 
 def packed_hidden(model: PreTrainedModel, ids_BS: Tensor, packing: Packing) -> Tensor:
@@ -180,7 +181,7 @@ def last_mlp_only_at(model: PreTrainedModel, places_N: Tensor) -> Iterator[None]
     """
     layers = marked_layers(model)
     mlp = getattr(layers[-1], "mlp", None) if layers else None
-    if not isinstance(mlp, nn.Module) or "forward" in vars(mlp):
+    if not kernels_are_on() or not isinstance(mlp, nn.Module) or "forward" in vars(mlp):
         yield
         return
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
+from tasks.model.kernels.switch import kernels_are_on
+
 _LATE_ROPE = {"dynamic", "longrope"}
 """Rotary embeddings that read the longest position of a pass and wait for the GPU."""
 
@@ -62,7 +64,8 @@ def pace_of(model: PreTrainedModel) -> Pace:
         return ON_CPU
     rope = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
     records = (
-        bool(model._can_compile_fullgraph)  # what transformers itself goes by
+        kernels_are_on()
+        and bool(model._can_compile_fullgraph)  # what transformers itself goes by
         and rope.get("rope_type") not in _LATE_ROPE
         and not any(isinstance(module, FSDPModule) for module in model.modules())
     )
