@@ -122,20 +122,24 @@ def estimate_measured() -> str:
 
 
 def estimate_counted() -> str:
-    """Return the estimate beside what the real learner of Qwen3-32B allocates on fake tensors.
+    """Return the estimate beside what the real learner of large models allocates on fake tensors.
 
-    The phase that is farthest off is shown. FakeTensorMode alone keeps the whole student in fp32.
+    The phase that is farthest off is shown. FakeTensorMode alone keeps some whole models.
     """
-    from benchmarks.step import on_paper  # noqa: PLC0415 - it imports the learner
+    from benchmarks.step import paper as on_paper  # noqa: PLC0415 - it imports the learner
 
     rows = []
     for row in result("step_on_paper")["figures"]:
         paper = on_paper.Paper(**row["paper"])
-        estimated, whole = on_paper.estimated(paper), 4 * on_paper.work_of(paper).student.total
+        estimated, whole = on_paper.estimated(paper), on_paper.kept_whole(paper)
         counted = {phase: row["bytes"][phase] - whole for phase in on_paper.COUNTED}
         worst = max(counted, key=lambda phase: abs(estimated[phase] / counted[phase] - 1))
-        rows.append((paper.num_ranks, worst, *_beside(counted[worst], estimated[worst], _GIB)))
-    heads = ("ranks", "phase", "counted, GiB", "estimate, GiB", "estimate over counted")
+        teachers = "shared" if paper.shares_teachers else "whole"
+        trained = "adapters" if paper.lora_rank else "all weights"
+        named = (paper.preset, paper.num_ranks, trained, teachers, worst)
+        rows.append((*named, *_beside(counted[worst], estimated[worst], _GIB)))
+    sizes = ("counted, GiB", "estimate, GiB", "estimate over counted")
+    heads = ("student", "ranks", "trained", "teachers", "phase", *sizes)
     return table(heads, rows)
 
 
