@@ -115,7 +115,8 @@ def estimate_measured() -> str:
 
     rows = []
     for case, row in result("step_memory")["figures"].items():
-        measured, estimated = max(row["bytes"].values()), max(memory.estimated(row).values())
+        found = memory.estimated(row)
+        measured, estimated = max(row["bytes"][phase] for phase in found), max(found.values())
         rows.append((case, *_beside(measured, estimated, _MIB)))
     heads = ("case", "measured peak, MiB", "estimate, MiB", "estimate over measured")
     return table(heads, rows)
@@ -132,7 +133,9 @@ def estimate_counted() -> str:
     for row in result("step_on_paper")["figures"]:
         paper = on_paper.Paper(**row["paper"])
         estimated, whole = on_paper.estimated(paper), on_paper.kept_whole(paper)
-        counted = {phase: row["bytes"][phase] - whole for phase in on_paper.COUNTED}
+        counted = {
+            phase: row["bytes"][phase] - whole for phase in estimated if phase in row["bytes"]
+        }
         worst = max(counted, key=lambda phase: abs(estimated[phase] / counted[phase] - 1))
         teachers = "shared" if paper.shares_teachers else "whole"
         trained = "adapters" if paper.lora_rank else "all weights"

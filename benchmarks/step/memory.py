@@ -15,7 +15,7 @@ import gc
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
@@ -38,7 +38,7 @@ from tasks.platform.ranks import joined_ranks
 MIB = 1 << 20
 _MMAP_THRESHOLD, _PAGES = -3, 1 << 16
 """glibc's M_MMAP_THRESHOLD, and the bytes from which an allocation has pages of its own."""
-_SAMPLING, _CLOSING, _LEARNING = "sampling", "closing a segment", "learning"
+_SAMPLING, _CLOSING, _LEARNING = "sampling", "writing a segment", "learning"
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ CASES: Mapping[str, MeasuredCase] = {
 }
 
 
-def measured_peaks() -> Row:
-    """Return of each case the measured bytes by phase."""
+def measured_peaks(cases: Sequence[str] = tuple(CASES)) -> Row:
+    """Return of some cases the measured bytes by phase."""
     ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _PAGES)
-    return {name: _in_forks(case) for name, case in CASES.items()}
+    return {name: _in_forks(CASES[name]) for name in cases}
 
 
 def _in_forks(measured_case: MeasuredCase) -> Row:
@@ -138,11 +138,14 @@ def measured(measured_case: MeasuredCase) -> Row:
 
 
 def estimated(row: Row) -> dict[str, int]:
-    """Return what the estimate says of a measured case, by the phases that were measured."""
+    """Return what the estimate says of a measured case, by the phases that were measured.
+
+    A phase that has another name since it was measured is left out: it takes something else now.
+    """
     found = {phase.name: phase.total for phase in phases(work_of(row))}
     others = (size for name, size in found.items() if name not in {_SAMPLING, _CLOSING})
     found[_LEARNING] = max(others)
-    return {name: found[name] for name in row["bytes"]}
+    return {name: found[name] for name in row["bytes"] if name in found}
 
 
 def estimated_on_gpu(row: Row) -> dict[str, float]:

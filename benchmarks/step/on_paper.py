@@ -138,7 +138,7 @@ def _phases(paper: Paper, live: LiveBytes, answers: Answers) -> dict[str, int]:
         count = -(-paper.num_teachers // paper.num_ranks)
         probe = Probe(scored[0].rollout, PROBED_TOKENS)
         lockstep.probed_logits(student, [probe] * count, 1.0, pad_id=0)
-    ends("ledger's rollout")
+    ends("ledger's probes")
     return found
 
 

@@ -15,7 +15,7 @@ from tasks.rollout.collect import Rollout
 from tasks.rollout.environment import Grade, Message, Prompt
 
 HELD, _PASS = "held", "teacher's pass"
-COUNTED = (HELD, _PASS, "heads and loss", "backward", "update", "ledger's rollout")
+COUNTED = (HELD, _PASS, "heads and loss", "backward", "update", "ledger's probes")
 """What is held all the time, and the phases that the estimate has too."""
 
 

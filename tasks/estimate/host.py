@@ -34,7 +34,7 @@ def host_phases(work: RankWork) -> list[Phase]:
     found.append(Phase("saving a state", pinned | {"a parameter": largest}))
     if work.load.ledger.displacements:
         parts = {"a parameter's parts": written_at_once(work)}
-        found.append(Phase("closing a segment", pinned | parts))
+        found.append(Phase("writing a segment", pinned | parts))
     else:
         found.append(Phase("keeping the weights", pinned | {"a parameter": 2 * largest}))
     found.append(Phase("saving the student", pinned | _saving(work)))

@@ -9,8 +9,8 @@ top comes what a phase takes, and the peak is that of the largest phase:
     heads and loss      the same, the whole head, logits of a chunk of tokens
     backward            the same at its first layer; at its last one all gradients
     update              the temporaries of a block of weights
-    ledger's rollout    one rollout in one layer, or the whole head and its logits
-    closing a segment   the rounding, and one parameter whole
+    ledger's probes     one rollout in one layer, or the whole head and its logits
+    writing a segment   the rounding, and one parameter whole
 
 Activations are those of a layer with attention by a fused kernel and a gated feed-forward network
 of width I. With T tokens, hidden width D, widths Q and K of all query and key heads, and c bytes a
@@ -60,12 +60,12 @@ def phases(work: RankWork) -> list[Phase]:
         Phase("heads and loss", held | kept(work) | _heads(work)),
         Phase("backward", held | _backward(work)),
         Phase("update", held | {"temporaries of a block": 2 * FP32 * _block(work)}),
-        Phase("ledger's rollout", held | probed(work)),
+        Phase("ledger's probes", held | probed(work)),
     ]
     if not work.load.servers:
         found.insert(0, Phase("sampling", held | _gathered(work) | _sampled(work)))
     if work.load.ledger.displacements:
-        found.append(Phase("closing a segment", held | closing(work)))
+        found.append(Phase("writing a segment", held | closing(work)))
     return found
 
 

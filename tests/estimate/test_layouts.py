@@ -42,7 +42,7 @@ def test_what_costs_time_alone_comes_before_more_machines():
     # With one row the closing of a segment takes the most, and to compute again saves nothing.
     one_row = {"microbatch_tokens": 10}
     least = peak(work(loop=one_row))
-    assert least.name == "closing a segment"
+    assert least.name == "writing a segment"
     assert peak(work(loop={**one_row, "activation_checkpointing": True})).total == least.total
 
 

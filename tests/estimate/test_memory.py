@@ -138,28 +138,28 @@ def test_sampling_gathers_the_student_and_keeps_every_row():
 
 def test_the_ledgers_rollout_takes_the_head_and_logits_of_64_tokens_or_a_layer():
     # Six tokens of each of two teachers, and six arrays beside the new logits.
-    assert of("ledger's rollout", work())["logits"] == 4 * 6 * 100 * (2 + 6)
+    assert of("ledger's probes", work())["logits"] == 4 * 6 * 100 * (2 + 6)
     long = work(load={"max_new_tokens": 400}, ledger={"displacements": False})
-    assert of("ledger's rollout", long)["logits"] == 4 * 64 * 100 * (2 + 6)
+    assert of("ledger's probes", long)["logits"] == 4 * 64 * 100 * (2 + 6)
     # Of two ranks each reads one rollout, and no rank gathers more than the head.
-    parts = of("ledger's rollout", work(num_ranks=2))
+    parts = of("ledger's probes", work(num_ranks=2))
     assert parts["logits"] == 4 * 6 * 100 * (1 + 6)
     assert parts["head, gathered"] == 3 * 2 * 1000
     # A long rollout of a model with few words takes more in a layer: 403 tokens that are read.
     shape = replace(SHAPE, vocabulary=2)
     parts = of(
-        "ledger's rollout", replace(work(num_ranks=2, load={"max_new_tokens": 400}), student=shape)
+        "ledger's probes", replace(work(num_ranks=2, load={"max_new_tokens": 400}), student=shape)
     )
     assert parts["a layer"] == 2 * 403 * (3 * 30 + 3 * 10)
     assert parts["gathered weights"] == 2 * (2 * 1500 + 1010)
 
 
 def test_closing_a_segment_on_a_cpu_holds_the_parts_of_one_parameter():
-    parts = of("closing a segment", work(on_gpu=False))
+    parts = of("writing a segment", work(on_gpu=False))
     # Of the largest parameter: two sources, decay and rounding, and three arrays to pack them.
     assert parts["a parameter's parts"] == 4 * 1000 * (4 + 3)
     # Of two ranks the parts are copies, and once more in one piece. 64 tokens of two teachers.
-    of_two = of("closing a segment", work(on_gpu=False, num_ranks=2))
+    of_two = of("writing a segment", work(on_gpu=False, num_ranks=2))
     assert of_two["a parameter's parts"] == 4 * 1000 * (8 + 3)
     assert parts["rounding"] == 4 * WEIGHTS
     assert parts["kept logits of teachers"] == 2 * 4 * 64 * 2 * 100
@@ -170,10 +170,10 @@ def test_the_peak_is_the_largest_phase():
     assert peak(work()).total == max(found.values())
     assert set(found) == {
         *("sampling", "teacher's pass", "heads and loss", "backward", "update"),
-        *("ledger's rollout", "closing a segment"),
+        *("ledger's probes", "writing a segment"),
     }
     replayed = {phase.name for phase in phases(work(ledger={"displacements": False}))}
-    assert set(found) - replayed == {"closing a segment"}
+    assert set(found) - replayed == {"writing a segment"}
 
 
 def test_norms_on_a_cpu_keep_more_in_bf16():

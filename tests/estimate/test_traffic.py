@@ -124,7 +124,7 @@ def test_the_host_holds_one_parameter_or_layer_of_each_rank():
     assert found["loading"] == 4 * 4 * 1500
     # The largest parameter: as it is, and twice its four parts with three arrays more.
     assert found["saving a state"] == 4 * 1000
-    assert found["closing a segment"] == 4 * 1000 * (2 * 4 + 3)
+    assert found["writing a segment"] == 4 * 1000 * (2 * 4 + 3)
     replayed = host_phases(work(num_ranks=8, ledger={"displacements": False}))
     assert {p.name: p.total for p in replayed}["keeping the weights"] == 2 * 4 * 1000
     # One rank casts the whole student.
