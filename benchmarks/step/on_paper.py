@@ -48,7 +48,7 @@ from tasks.mopd.settings import DistilSettings
 from tasks.mopd.teacher_pool import sharded
 from tasks.mopd.teachers import ResidentTeachers
 from tasks.onpolicy.distributed import lockstep, sharding
-from tasks.onpolicy.distributed.lockstep import Probe
+from tasks.onpolicy.distributed.lockstep import ProbedRollout
 from tasks.onpolicy.learner import Learner
 from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import ChunkLoss
@@ -136,7 +136,7 @@ def _phases(paper: Paper, live: LiveBytes, answers: Answers) -> dict[str, int]:
     live.take()
     with _batched_outside(answers):
         count = -(-paper.num_teachers // paper.num_ranks)
-        probe = Probe(scored[0].rollout, PROBED_TOKENS)
+        probe = ProbedRollout(scored[0].rollout, PROBED_TOKENS)
         lockstep.probed_logits(student, [probe] * count, 1.0, pad_id=0)
     ends("ledger's probes")
     return found

@@ -33,7 +33,7 @@ from tasks.model.log_probs import (
 from tasks.model.lora import add_adapter
 from tasks.model.settings import Precision
 from tasks.model.shards import to_fp32
-from tasks.onpolicy.distributed.lockstep import Probe, probed_logits
+from tasks.onpolicy.distributed.lockstep import ProbedRollout, probed_logits
 from tasks.onpolicy.distributed.sharding import Head, shard, whole_head
 from tasks.onpolicy.ledger_recorder import LedgerRecorder
 from tasks.onpolicy.microbatch import Microbatch, ScoredRollout, idle_tokens
@@ -198,7 +198,7 @@ class Learner:
             for index, (plan, of) in enumerate(zip(plans, scales, strict=True))
         ]
 
-    def _probed(self, probes: Sequence[Probe]) -> list[Tensor]:
+    def _probed(self, probes: Sequence[ProbedRollout]) -> list[Tensor]:
         """Return the policy's logits of this rank's probes, as it is now. Collective."""
         return probed_logits(self.model, probes, self._temperature, self._pad_id)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from tasks.ledger.schema import KeptRollout, SourceRow
 from tasks.ledger.source_gradients import SourceGradient, UpdateReport
 from tasks.ledger.writer import LedgerWriter
-from tasks.onpolicy.distributed.lockstep import Probe
+from tasks.onpolicy.distributed.lockstep import ProbedRollout
 from tasks.onpolicy.microbatch import Microbatch, ScoredRollout
 from tasks.onpolicy.objective import TokenLoss
 from tasks.onpolicy.step_metrics import MomentSums, TokenMoments
@@ -123,7 +123,7 @@ class LedgerRecorder:
         for source, part in report.sources.items():
             self._gradients[source].append(part)
 
-    def end_step(self, logits: Callable[[Sequence[Probe]], list[Tensor]]) -> None:
+    def end_step(self, logits: Callable[[Sequence[ProbedRollout]], list[Tensor]]) -> None:
         """Measure the KL on a rollout of each teacher again, and write the step. Collective.
 
         ``logits`` returns the student's logits [L, V] of this rank's probes at the current weights.
@@ -154,11 +154,11 @@ class LedgerRecorder:
         self._writer.step(self._step, rows, entries, last=self._step == self._last_step)
         self._sample = []
 
-    def _rank_step(self, logits: Callable[[Sequence[Probe]], list[Tensor]]) -> _RankStep:
+    def _rank_step(self, logits: Callable[[Sequence[ProbedRollout]], list[Tensor]]) -> _RankStep:
         before: dict[str, float] = {}
         after: dict[str, float] = {}
         probed = [kept for kept in self._sample if kept.targets]
-        probes = [Probe(kept.item.rollout, sum(map(len, kept.targets))) for kept in probed]
+        probes = [ProbedRollout(kept.item.rollout, sum(map(len, kept.targets))) for kept in probed]
         for kept, now_LV in zip(probed, logits(probes), strict=True):
             target_LV = torch.cat(kept.targets)
             before[kept.item.teacher] = _mean_kl(torch.cat(kept.before), target_LV)

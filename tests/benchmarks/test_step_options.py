@@ -22,7 +22,7 @@ def test_what_is_measured_on_a_cpu_refuses_a_gpu(monkeypatch, what, capsys):
     assert what in capsys.readouterr().err
 
 
-def test_the_real_shape_runs_on_the_device_that_is_asked_for():
+def test_the_real_shape_runs_on_the_given_device():
     assert case_of("bfloat16", 1, 8, "cuda").device == "cuda"
     # One thread of a CPU has a clock of its own; a GPU is waited for.
     clocks = [("cpu", 1), ("cpu", 2), ("cuda", 1)]
@@ -35,7 +35,7 @@ def test_only_the_real_shape_goes_without_kernels(monkeypatch):
         options(monkeypatch, "limits", "--without-kernels")
 
 
-def test_the_sampler_is_measured_on_the_device_that_is_asked_for():
+def test_the_sampler_is_measured_on_the_given_device():
     small = {"hidden_size": 16, "num_layers": 1, "head_size": 4, "feed_forward_size": 16}
     case = sampler.Case(rows=2, context_tokens=12, new_tokens=3, vocabulary=32, **small)
     row = sampler.measure(case, 1, "cpu")

@@ -65,7 +65,7 @@ def test_larger_types_come_first(tmp_path):
             opened.add("b", torch.zeros(1))
 
 
-def test_an_unfinished_file_is_none(tmp_path):
+def test_an_unfinished_file_cannot_be_read(tmp_path):
     def write():
         with TensorFile(tmp_path / "f", ["a"]) as opened:
             opened.add("a", torch.ones(2))

@@ -2,24 +2,25 @@
 
 ``python ranks_lockstep.py FOLDER BASE ADAPTER`` runs under torchrun. The first rank has two probes,
 the second one, and more ranks none. Each writes its logits, those of the model gathered whole, and
-the largest number of weights that it held whole at once, and the most bytes that were made to
-prepare the model.
+the largest numbers of weights that it held whole at once: to compute, and in fp32 before it cut
+them.
 """
 
 import json
 import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
-from benchmarks.step.live_bytes import LiveBytes
 from tasks.model.architecture import blocks
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits
 from tasks.model.settings import AdapterSettings, Precision
-from tasks.onpolicy.distributed.lockstep import Probe, probed_logits
+from tasks.onpolicy.distributed import sharding
+from tasks.onpolicy.distributed.lockstep import ProbedRollout, probed_logits
 from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.learner import prepare
 from tasks.onpolicy.settings import LoopSettings
@@ -49,12 +50,18 @@ def main(folder, base, adapter):
     model = load_model(base)
     lora = AdapterSettings(rank=2, alpha=4) if adapter else None
     settings = LoopSettings(num_steps=1, learning_rate=1e-3, adapter=lora, precision=Precision.FP32)
-    with LiveBytes() as live:
+    cast, cut = [], sharding.fully_shard
+
+    def spied(module, **how):
+        whole = [p for p in model.parameters() if not isinstance(p, DTensor) and p.dim() > 1]
+        cast.append(sum(p.numel() for p in whole if p.dtype is torch.float32))
+        return cut(module, **how)
+
+    with mock.patch.object(sharding, "fully_shard", spied):
         prepare(model, settings)
-    prepared = live.peak
     counts = watched(model)
     played = rollouts()
-    probes = [Probe(played[place], tokens) for place, tokens in _PROBES.get(rank(), [])]
+    probes = [ProbedRollout(played[place], tokens) for place, tokens in _PROBES.get(rank(), [])]
     found = probed_logits(model, probes, TEMPERATURE, pad_id=0)
     most = max(counts)
     with replica(model), torch.no_grad():
@@ -64,7 +71,7 @@ def main(folder, base, adapter):
             for probe in probes
         ]
     left = sum(p.numel() for p in model.parameters() if not isinstance(p, DTensor))
-    told = {"most": most, "gathered": max(counts, default=0), "left": left, "prepared": prepared}
+    told = {"most": most, "gathered": max(counts, default=0), "left": left, "cast": max(cast)}
     (folder / f"told-{rank()}.json").write_text(json.dumps(told))
     both = {"found": found, "expected": expected}
     named = {f"{kind}/{place}": t for kind, ts in both.items() for place, t in enumerate(ts)}

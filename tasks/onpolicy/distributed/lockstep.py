@@ -19,7 +19,7 @@ from tasks.rollout.collect import Rollout
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbedRollout:
     """The first response tokens of a rollout."""
 
     rollout: Rollout
@@ -28,7 +28,7 @@ class Probe:
 
 @torch.no_grad()
 def probed_logits(
-    model: PreTrainedModel, probes: Sequence[Probe], temperature: float, pad_id: int
+    model: PreTrainedModel, probes: Sequence[ProbedRollout], temperature: float, pad_id: int
 ) -> list[Tensor]:
     """Return the model's logits [L, V] of this rank's probes, in fp32. Collective.
 
