@@ -22,7 +22,8 @@ CONTEXTS = [[5, 6, 7], list(range(5, 15)), [20, 21, 22, 23], list(range(5, 15))]
 TOKENS = 12
 EAGER = {"gpt-oss", "gemma2", "bloom", "mamba", "mamba2", "falcon-mamba", "rwkv"}
 WITHOUT_CACHE = {
-    *("zamba2", "nemotron-h"),  # one step of theirs computes otherwise than a pass over all
+    # One step of theirs computes otherwise than a pass over all.
+    *("zamba2", "zamba2-2-groups", "nemotron-h", "nemotron-h-2-groups"),
     *("mamba", "mamba2", "falcon-mamba", "rwkv"),  # take no `past_key_values`
     "recurrent-gemma",  # keeps its state in its layers
 }

@@ -59,6 +59,47 @@ _MAMBA: Mapping[str, object] = {
     "mamba_expand": 2,
     "mamba_chunk_size": 16,
 }
+_BAMBA: Mapping[str, object] = {**_MAMBA, "attn_layer_indices": [1, 3]}
+_GRANITE_HYBRID: Mapping[str, object] = {
+    **_EXPERTS,
+    **_MAMBA,
+    "layer_types": ["mamba", "attention"] * 2,
+    "shared_intermediate_size": 24,
+}
+_ZAMBA2: Mapping[str, object] = {
+    **_MAMBA,
+    "n_mamba_heads": 8,
+    "mamba_headdim": 8,
+    "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
+    "num_mem_blocks": 1,
+    "num_key_value_heads": 4,
+    "attention_head_dim": 16,
+    "attention_hidden_size": 64,
+}
+_NEMOTRON_H: Mapping[str, object] = {
+    **_EXPERTS,
+    "layers_block_type": ["mamba", "attention", "moe", "mamba"],
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 8,
+    "ssm_state_size": 8,
+    "chunk_size": 16,
+    "n_shared_experts": 1,
+    "moe_shared_expert_intermediate_size": 24,
+    "n_group": 1,
+    "topk_group": 1,
+}
+_STRETCHED: Mapping[str, object] = {
+    "rope_type": "yarn",
+    "rope_theta": 1_000_000.0,
+    "factor": 2.0,
+    "original_max_position_embeddings": 64,
+    "max_position_embeddings": 128,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
 _ALTERNATING = ["linear_attention", "full_attention"] * (_LAYERS // 2)
 
 
@@ -84,13 +125,28 @@ FAMILIES: Mapping[str, Kind] = {
         "qwen3_5_moe_text", {**_EXPERTS, **_DELTA, "layer_types": _ALTERNATING}, hybrid=True
     ),
     "qwen2": Kind("qwen2"),
+    "qwen2-windowed": Kind(
+        "qwen2", {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 2}
+    ),
     "llama3": Kind("llama", {"rope_theta": 500000.0}),
     "llama-biased": Kind("llama", {"attention_bias": True, "mlp_bias": True}),
     "llama4": Kind("llama4_text", {**_EXPERTS, "intermediate_size_mlp": 48}),
     "gemma": Kind("gemma"),
     "gemma2": Kind("gemma2", {"sliding_window": 8, "query_pre_attn_scalar": 8}),
     "gemma3": Kind("gemma3_text", {"sliding_window": 8, "query_pre_attn_scalar": 8}),
+    "gemma4": Kind(
+        "gemma4_text",
+        {
+            "sliding_window": 8,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "hidden_size_per_layer_input": 8,
+            "vocab_size_per_layer_input": VOCABULARY,
+            "global_head_dim": 8,
+        },
+    ),
     "mistral": Kind("mistral", {"sliding_window": 8}),
+    "ministral": Kind("ministral", {"sliding_window": 8}),
+    "ministral3": Kind("ministral3", {"rope_parameters": _STRETCHED}),
     "mixtral": Kind("mixtral", _EXPERTS),
     "gpt-oss": Kind("gpt_oss", {**_EXPERTS, "sliding_window": 8}),
     "olmo2": Kind("olmo2"),
@@ -104,58 +160,24 @@ FAMILIES: Mapping[str, Kind] = {
     "smollm3": Kind("smollm3"),
     "gpt2": Kind("gpt2", {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 128}),
     "bloom": Kind("bloom", {"n_layer": 4, "n_head": 4}),
-    "bamba": Kind(
-        "bamba", {**_MAMBA, "mamba_n_groups": 1, "attn_layer_indices": [1, 3]}, hybrid=True
-    ),
+    "bamba": Kind("bamba", {**_BAMBA, "mamba_n_groups": 1}, hybrid=True),
+    "bamba-2-groups": Kind("bamba", {**_BAMBA, "mamba_n_groups": 2}, hybrid=True),
     "granite-hybrid": Kind(
-        "granitemoehybrid",
-        {
-            **_EXPERTS,
-            **_MAMBA,
-            "mamba_n_groups": 1,
-            "layer_types": ["mamba", "attention"] * 2,
-            "shared_intermediate_size": 24,
-        },
-        hybrid=True,
+        "granitemoehybrid", {**_GRANITE_HYBRID, "mamba_n_groups": 1}, hybrid=True
     ),
-    "zamba2": Kind(
-        "zamba2",
-        {
-            **_MAMBA,
-            "mamba_ngroups": 1,
-            "n_mamba_heads": 8,
-            "mamba_headdim": 8,
-            "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
-            "num_mem_blocks": 1,
-            "num_key_value_heads": 4,
-            "attention_head_dim": 16,
-            "attention_hidden_size": 64,
-        },
-        hybrid=True,
+    "granite-hybrid-2-groups": Kind(
+        "granitemoehybrid", {**_GRANITE_HYBRID, "mamba_n_groups": 2}, hybrid=True
     ),
+    "zamba2": Kind("zamba2", {**_ZAMBA2, "mamba_ngroups": 1}, hybrid=True),
+    "zamba2-2-groups": Kind("zamba2", {**_ZAMBA2, "mamba_ngroups": 2}, hybrid=True),
     "falcon-h1": Kind("falcon_h1", {**_MAMBA, "mamba_n_groups": 1, "mamba_d_ssm": 64}, hybrid=True),
     "falcon-h1-normed": Kind(
         "falcon_h1",
         {**_MAMBA, "mamba_n_groups": 1, "mamba_d_ssm": 64, "mamba_rms_norm": True},
         hybrid=True,
     ),
-    "nemotron-h": Kind(
-        "nemotron_h",
-        {
-            **_EXPERTS,
-            "layers_block_type": ["mamba", "attention", "moe", "mamba"],
-            "mamba_num_heads": 8,
-            "mamba_head_dim": 8,
-            "ssm_state_size": 8,
-            "n_groups": 1,
-            "chunk_size": 16,
-            "n_shared_experts": 1,
-            "moe_shared_expert_intermediate_size": 24,
-            "n_group": 1,
-            "topk_group": 1,
-        },
-        hybrid=True,
-    ),
+    "nemotron-h": Kind("nemotron_h", {**_NEMOTRON_H, "n_groups": 1}, hybrid=True),
+    "nemotron-h-2-groups": Kind("nemotron_h", {**_NEMOTRON_H, "n_groups": 2}, hybrid=True),
     "jamba": Kind(
         "jamba",
         {
