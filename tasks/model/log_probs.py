@@ -170,13 +170,12 @@ def hidden_log_probs(
 def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
     """Apply the changes that some architectures make to logits after the output head.
 
-    Granite divides, Cohere and Falcon-H1 multiply, Gemma 2 and RecurrentGemma cap softly.
+    Granite divides, Cohere and Falcon-H1 multiply, Gemma 2, RecurrentGemma and xLSTM cap softly.
     """
     divisor = getattr(config, "logits_scaling", None)
     factor = getattr(config, "logit_scale", None)
-    cap = getattr(config, "final_logit_softcapping", None) or getattr(
-        config, "logits_soft_cap", None
-    )
+    caps = (getattr(config, name, None) for name in _CAPS)
+    cap = next((each for each in caps if each is not None), None)
     if divisor is not None:
         logits_NV = logits_NV / divisor
     if factor is not None:
@@ -186,6 +185,8 @@ def _behind_head(logits_NV: Tensor, config: PretrainedConfig) -> Tensor:
     return logits_NV
 
 
+_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
+"""Names of a cap on logits in the configs of families."""
 _ROUGH = 0.08
 """Share of the largest logit by which rounding in bf16 may move any."""
 

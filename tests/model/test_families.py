@@ -20,11 +20,11 @@ ROWS = [list(range(5, 17)), [*range(5, 11), 40, 41], [5, 6, 7, 90, 91, 92, 93, 9
 CHOSEN = [[False] * 7 + [True] * (len(row) - 7) for row in ROWS]
 CONTEXTS = [[5, 6, 7], list(range(5, 15)), [20, 21, 22, 23], list(range(5, 15))]
 TOKENS = 12
-EAGER = {"gpt-oss", "gemma2", "bloom", "mamba", "mamba2", "falcon-mamba", "rwkv"}
+EAGER = {"gpt-oss", "gemma2", "bloom", "mamba", "mamba2", "falcon-mamba", "rwkv", "xlstm"}
 WITHOUT_CACHE = {
     # One step of theirs computes otherwise than a pass over all.
     *("zamba2", "zamba2-2-groups", "nemotron-h", "nemotron-h-2-groups"),
-    *("mamba", "mamba2", "falcon-mamba", "rwkv"),  # take no `past_key_values`
+    *("mamba", "mamba2", "falcon-mamba", "rwkv", "xlstm"),  # take no `past_key_values`
     "recurrent-gemma",  # keeps its state in its layers
 }
 BY_FAMILY = pytest.mark.parametrize(

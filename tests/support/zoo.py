@@ -194,6 +194,17 @@ FAMILIES: Mapping[str, Kind] = {
     "recurrent-gemma": Kind(
         "recurrent_gemma", {"lru_width": 32, "attention_window_size": 64}, hybrid=True
     ),
+    "xlstm": Kind(
+        "xlstm",
+        {
+            "hidden_size": 128,  # of which it makes heads of at least 64 in all
+            "num_heads": 4,
+            "num_blocks": _LAYERS,
+            "chunk_size": 16,
+            "autocast_kernel_dtype": "float32",
+        },
+        hybrid=True,
+    ),
     "mamba": Kind("mamba", {"state_size": 8}, hybrid=True),
     "mamba2": Kind(
         "mamba2", {"state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 1}, hybrid=True
