@@ -53,7 +53,8 @@ def test_scores_and_samples_are_those_of_a_plain_forward_pass(family, tmp_path):
     with torch.no_grad():
         scored = torch.log_softmax(chosen_logits(model, pad_right(ROWS, CHOSEN, pad_id=0)), -1)
     room = 1e-4 if FAMILIES[family].hybrid else 2e-5
-    torch.testing.assert_close(scored, torch.stack(expected), rtol=0, atol=room)
+    # Of all tokens, the most unlikely ones too: their numbers are larger, and so is their rounding.
+    torch.testing.assert_close(scored, torch.stack(expected), rtol=1e-6, atol=room)
     sampler = TransformersSampler(model, 2, 0, SamplingSettings(max_new_tokens=TOKENS))
     noise = torch.rand(len(CONTEXTS), TOKENS, generator=torch.Generator().manual_seed(0))
     for context, turn in zip(CONTEXTS, sampler.sample(CONTEXTS, noise), strict=True):
