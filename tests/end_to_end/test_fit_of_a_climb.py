@@ -84,6 +84,7 @@ def with_template(runner, start, template):
     """Return the start with another chat template."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(runner.store.tree(start.digest), folder, dirs_exist_ok=True)
+        Path(folder).chmod(0o755)  # a tree of the store is read-only
         file = Path(folder, "chat_template.jinja")
         file.unlink()
         file.write_text(template)

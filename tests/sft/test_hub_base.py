@@ -40,7 +40,8 @@ def test_another_commit_under_the_same_name_is_another_base(hub, home):
     runner = StepRunner(open_store(), mirror=MemoryMirror())
     first = make_base(runner, "org/model", [], BaseSettings(), 0)
     settings = runner.records.read(first.record).settings
-    assert settings == {"source": "org/model", "revision": FIRST}
+    wanted = {"source": "org/model", "revision": FIRST, "saved_precision": "auto"}
+    assert settings == wanted
     shutil.copytree(hub / "snapshots" / FIRST, hub / "snapshots" / SECOND)
     (hub / "refs" / "main").write_text(SECOND)
     second = make_base(runner, "org/model", [], BaseSettings(), 0)

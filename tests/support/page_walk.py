@@ -24,7 +24,6 @@ NOT_RUN = {
     "make demo": "the home of this walk holds a finished demo; tests/end_to_end/test_main_job.py",
     "make test": "it is what runs this",
     "make tools": "what runs this has them",
-    "PIP_EXTRA_INDEX_URL": "it needs a network; the page says so",
     "provost register": "it needs a Flyte cluster; tests/hosted/test_registration.py",
     "provost approve": "it needs a Flyte cluster; tests/hosted/test_approve.py",
     "provost runs": "it needs a Flyte cluster; tests/hosted/test_runs.py",

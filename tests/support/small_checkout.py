@@ -47,7 +47,7 @@ SMALLER = {
     **{
         file: [(r"\bnum_steps=\d+", "num_steps=2"), (r"\brung_every=\d+", "rung_every=1")]
         for file in (
-            "workflows/commands/starter.py",
+            "workflows/commands/starter_numbers.py",
             *(f"workflows/teachers/{team}/settings.py" for team in TEAMS),
         )
     },
