@@ -3,6 +3,7 @@
 import json
 
 import jsonschema
+import pytest
 from click.testing import CliRunner
 
 from lineage.launches.history import launches
