@@ -27,6 +27,7 @@ def host_phases(work: RankWork) -> list[Phase]:
         states = work.largest_teacher.hidden * work.largest_teacher.saved_bytes
         tokens = here * work.rollouts_here * work.load.max_new_tokens
         pinned = {"teachers' hidden states": tokens * states}
+    pinned = pinned | {"rollouts": here * work.rollout_bytes}
     if work.load.servers:
         pinned = pinned | {"weights for the servers": shared_bytes(work)}
     largest = FP32 * min(work.student.largest, work.trained)

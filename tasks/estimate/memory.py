@@ -89,6 +89,8 @@ def held_all_the_time(work: RankWork) -> dict[str, int]:
         parts["frozen weights"] = work.compute_bytes * -(-work.student.total // work.num_ranks)
     elif not work.is_sharded and work.compute_bytes < FP32:
         parts["copies to compute with"] = work.compute_bytes * here
+    if not work.on_gpu:
+        parts["rollouts"] = work.rollout_bytes
     return parts
 
 

@@ -9,6 +9,10 @@ from tasks.estimate.shape import Shape
 from tasks.model.settings import Precision
 from tasks.onpolicy.settings import Workload, microbatch_tokens_on
 
+TOKEN_BYTES = 88
+"""Bytes of a rollout's token: three pointers, and Python's objects of an id and a log-probability.
+A test measures it."""
+
 
 @dataclass(frozen=True)
 class RankWork:
@@ -76,6 +80,11 @@ class RankWork:
     def rollouts_here(self) -> int:
         """Rollouts of one rank in a step."""
         return -(-self.load.rollouts_per_step * self.domains // self.num_ranks)
+
+    @property
+    def rollout_bytes(self) -> int:
+        """Bytes of one rank's rollouts of a step, in host memory until the step has learned."""
+        return TOKEN_BYTES * self.row * self.rollouts_here
 
     @property
     def rollouts_of_sampler(self) -> int:

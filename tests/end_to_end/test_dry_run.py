@@ -3,7 +3,6 @@
 import json
 
 import jsonschema
-import pytest
 from click.testing import CliRunner
 
 from lineage.launches.history import launches
@@ -41,9 +40,6 @@ def test_what_a_launch_would_be_refused_for_ends_a_dry_run_with_status_1(teacher
     assert refused
 
 
-@pytest.mark.xfail(
-    reason="the estimate does not count a step's prompts since they are read in parts"
-)
 def test_what_fits_no_memory_ends_a_dry_run_with_status_1(teachers):
     too_many = ("--settings", f"prompts_per_domain={10**9}")
     result = CliRunner().invoke(main, [*DRY, *too_many, "--json"])

@@ -1,6 +1,7 @@
 """The gate and the evaluation have one process: what they take by hand, and the refusal."""
 
 import inspect
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tasks.estimate.alone import READ_AT_ONCE, Sampled, needs_of, refuse_too_large_alone
 from tasks.estimate.layouts import MemoryLimits
 from tasks.estimate.memory import SAMPLED_AT_ONCE
+from tasks.estimate.work import TOKEN_BYTES
 from tasks.gate import reading
 from tasks.model.settings import Precision
 from tasks.platform.resources import Stage, load_flavor
@@ -80,3 +82,13 @@ def test_a_flavor_has_limits_for_each_stage(stage):
 def test_the_sizes_are_those_of_the_code():
     assert reading._TOKENS == READ_AT_ONCE
     assert inspect.signature(Player).parameters["batch_size"].default == SAMPLED_AT_ONCE
+
+
+def test_a_token_of_a_rollout_takes_what_is_counted():
+    count, size = 10_000, sys.getsizeof
+    ids, flags = tuple(range(1000, 1000 + count)), (True,) * count
+    scores = tuple(-float(number) - 0.5 for number in range(count))
+    objects = sum(16 * -(-size(each) // 16) for each in (*ids, *scores))  # as Python rounds them
+    assert size(ids) + size(flags) + size(scores) + objects == pytest.approx(
+        TOKEN_BYTES * count, rel=0.01
+    )

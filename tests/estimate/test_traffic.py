@@ -13,6 +13,7 @@ from tasks.estimate.traffic import (
     step_time_on_cpu,
     traffic,
 )
+from tasks.estimate.work import TOKEN_BYTES
 from tasks.model.settings import AdapterSettings, Precision
 from tasks.platform.gpus import Gpu
 from tests.support.estimates import SHAPE, work
@@ -122,11 +123,13 @@ def test_the_host_holds_one_parameter_or_layer_of_each_rank():
     found = {phase.name: phase.total for phase in host_phases(work(num_ranks=8))}
     # Four ranks a node cast a layer each, in fp32.
     assert found["loading"] == 4 * 4 * 1500
-    # The largest parameter: as it is, and twice its four parts with three arrays more.
-    assert found["saving a state"] == 4 * 1000
-    assert found["writing a segment"] == 4 * 1000 * (2 * 4 + 3)
+    # Rollouts: a rank has 4 of 10 tokens. The largest parameter: as it is, and twice its four parts
+    # with three arrays more.
+    rollouts = 4 * 4 * 10 * TOKEN_BYTES
+    assert found["saving a state"] == rollouts + 4 * 1000
+    assert found["writing a segment"] == rollouts + 4 * 1000 * (2 * 4 + 3)
     replayed = host_phases(work(num_ranks=8, ledger={"displacements": False}))
-    assert {p.name: p.total for p in replayed}["keeping the weights"] == 2 * 4 * 1000
+    assert {p.name: p.total for p in replayed}["keeping the weights"] == rollouts + 2 * 4 * 1000
     # One rank casts the whole student.
     pinned = {p.name: p.total for p in host_phases(work(load={"teachers_in_host_memory": True}))}
     assert pinned["loading"] == (4 + 2 * 2) * 6510
@@ -147,7 +150,8 @@ def test_the_servers_weights_are_twice_in_a_hosts_memory():
 
 def test_the_student_is_saved_whole_by_the_first_rank():
     def saving(**changed):
-        return {p.name: p.total for p in host_phases(work(**changed))}["saving the student"]
+        [phase] = [p for p in host_phases(work(**changed)) if p.name == "saving the student"]
+        return phase.total - phase.parts["rollouts"]
 
     assert saving() == 0
     assert saving(num_ranks=2) == 4 * 6510

@@ -54,4 +54,5 @@ def test_a_revision_behind_the_name_is_resolved_to_its_commit(hub, home):
     (hub / "refs" / "v2").write_text(SECOND)
     made = make_base(StepRunner(), "org/model@v2", [], BaseSettings(), 0)
     settings = StepRunner().records.read(made.record).settings
-    assert settings == {"source": "org/model", "revision": SECOND}
+    wanted = {"source": "org/model", "revision": SECOND, "saved_precision": "auto"}
+    assert settings == wanted
