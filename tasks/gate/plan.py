@@ -1,7 +1,7 @@
 """The plan of a consolidation: references resolved to digests once, with their findings."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -82,17 +82,9 @@ def propose(
     collected = [_collected(runner, spec.reference, start) for spec in specs]
     domains = [candidate.release.domain for candidate in collected]
     _refuse_repeated(specs, domains)
-    findings = _check(runner, start, specs, collected)
-    findings += [
-        finding
-        for candidate, spec in zip(collected, specs, strict=True)
-        if sampling and not spec.is_self
-        for finding in sampled_otherwise(candidate.reference, candidate.release.sampling, sampling)
-    ]
-    findings += [
-        hidden_prompt(candidate.reference, candidate.release.system_prompt)
-        for candidate, spec in zip(collected, specs, strict=True)
-        if candidate.release.system_prompt and not spec.is_self
+    findings = [
+        *_check(runner, start, specs, collected),
+        *_declared(runner, specs, collected, sampling),
     ]
     if family := stored_template_of_ours(runner.store, start.digest):
         findings.append(replaced_template(student, family))
@@ -110,12 +102,28 @@ def propose(
                 entries, collected, assignments, specs, strict=True
             )
         ],
-        notes=list(findings),
+        notes=findings,
     )
     if sampling:
-        notes = [*plan.notes, *without_positions(runner, plan, sampling)]
-        plan = plan.model_copy(update={"notes": notes})
+        findings += without_positions(runner, plan, sampling)
+        plan = plan.model_copy(update={"notes": findings})
     return plan.model_copy(update={"artifact": store_plan(runner, plan)})
+
+
+def _declared(
+    runner: StepRunner,
+    specs: Sequence[TeacherSpec],
+    collected: Sequence[Candidate],
+    sampling: SamplingSettings | None,
+) -> Iterator[Finding]:
+    """Yield how releases declare to be sampled, where the round differs, and system prompts."""
+    others = [each for each, spec in zip(collected, specs, strict=True) if not spec.is_self]
+    if sampling:
+        for each in others:
+            yield from sampled_otherwise(each.reference, each.release.sampling, sampling)
+    for each in others:
+        if each.release.system_prompt:
+            yield hidden_prompt(each.reference, each.release.system_prompt)
 
 
 def _collected(runner: StepRunner, reference: str, start: Artifact) -> Candidate:

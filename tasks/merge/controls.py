@@ -104,7 +104,39 @@ def merge_tuned(
         LineageError: for a plan that differs from the stored plan.
     """
     refuse_mixed(runner, plan)
-    derivation = Derivation(
+    derivation = _tuned(runner, plan, settings, method)
+
+    def make(folder: Path, measurements: Measurements) -> Path:
+        use_configured_threads()
+        policy = load_policy(runner.store.tree(plan.student.digest))
+        policy.model.float()  # the changes of teachers are finer than bf16
+        start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
+        on_rank_device(policy)  # it answers the validation prompts; vectors stay in host memory
+        best, score = start, -1.0
+        for place, (vector, density, weight) in enumerate(
+            _tried(runner, plan, start, settings, method)
+        ):
+            report("merge", place, 0, message=f"{method.value} {density:g} {weight:g}")
+            merged = task_arithmetic(start, vector, weight)
+            policy.model.load_state_dict(merged)
+            found = _validate(runner, plan, policy, settings)
+            numbers = {"weight": weight} | ({"density": density} if method in SPARSE else {})
+            measurements.add(place, {**numbers, "validation_score": found})
+            if found > score:
+                best, score = merged, found
+        policy.model.load_state_dict(best)
+        return save_policy(policy, folder / "model")
+
+    return runner.find_or_make(
+        derivation, "checkpoint", make, owner="consolidation", notes=plan.made_for
+    )
+
+
+def _tuned(
+    runner: StepRunner, plan: Plan, settings: MergeSettings, method: MergeMethod
+) -> Derivation:
+    """Return the derivation of a merge that is tuned on validation prompts."""
+    return Derivation(
         project=runner.project,
         kind="merge",
         inputs=(
@@ -131,31 +163,6 @@ def merge_tuned(
         source=source_digest("merge"),
         settings={"method": method.value, **settings.model_dump(mode="json")},
         seed=settings.validation_seed,
-    )
-
-    def make(folder: Path, measurements: Measurements) -> Path:
-        use_configured_threads()
-        policy = load_policy(runner.store.tree(plan.student.digest))
-        policy.model.float()  # the changes of teachers are finer than bf16
-        start = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
-        on_rank_device(policy)  # it answers the validation prompts; vectors stay in host memory
-        best, score = start, -1.0
-        for place, (vector, density, weight) in enumerate(
-            _tried(runner, plan, start, settings, method)
-        ):
-            report("merge", place, 0, message=f"{method.value} {density:g} {weight:g}")
-            merged = task_arithmetic(start, vector, weight)
-            policy.model.load_state_dict(merged)
-            found = _validate(runner, plan, policy, settings)
-            numbers = {"weight": weight} | ({"density": density} if method in SPARSE else {})
-            measurements.add(place, {**numbers, "validation_score": found})
-            if found > score:
-                best, score = merged, found
-        policy.model.load_state_dict(best)
-        return save_policy(policy, folder / "model")
-
-    return runner.find_or_make(
-        derivation, "checkpoint", make, owner="consolidation", notes=plan.made_for
     )
 
 

@@ -1,7 +1,6 @@
 """A team's climb that cannot go on says what, why and what to do, and leaves nothing half done."""
 
 import functools
-import importlib
 import os
 import subprocess
 
@@ -14,7 +13,6 @@ from tasks.contracts.refusal import RefusedError
 from tasks.platform.step_runner import StepRunner
 from tasks.release import preflight
 from tasks.release.checkpoints import resolve_checkpoint
-from tasks.release.domain import collect_domain
 from tasks.release.preflight import check_climb
 from tasks.rollout.client import EnvironmentFailure
 from tasks.rollout.json_lines import PromptError
@@ -22,10 +20,17 @@ from tasks.rollout.settings import SamplingSettings
 from tasks.rollout.worker import client
 from tasks.rollout.worker.bundle import BundleError
 from tests.support.jsonl_team import jsonl_team, write_rows
-from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import flip, refusal
 from tests.support.refused import raised, refused
-from tests.support.tiny_faculty import PROMPTS, Contents, climb, importable, kinds, write_team
+from tests.support.tiny_faculty import (
+    PROMPTS,
+    Contents,
+    climb,
+    collected,
+    kinds,
+    teams_folder,
+    write_team,
+)
 
 PACKAGE = "broken_teams"
 TEAM = f"{PACKAGE}.shout"
@@ -33,9 +38,8 @@ TEAM = f"{PACKAGE}.shout"
 
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "teams" / PACKAGE).mkdir(parents=True)
-    with importable(tmp_path / "teams"):
-        yield tmp_path / "teams"
+    with teams_folder(tmp_path, PACKAGE) as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -43,13 +47,6 @@ def faculty(fork_point):
     """Give a fork point, and see that what fails registers no teacher."""
     yield fork_point
     assert Registry(open_store()).names() == ["fork-point"]
-
-
-def collected():
-    """Collect the team's domain, as a climb does first; return runner and domain."""
-    runner = StepRunner(mirror=MemoryMirror())
-    settings = importlib.import_module(f"{TEAM}.settings").DOMAIN
-    return runner, collect_domain(runner, TEAM, settings, 0)
 
 
 def climbing(team=TEAM):
@@ -99,7 +96,7 @@ def test_a_malformed_prompt_is_named_by_file_and_line(home, root, line, name):
     first = '{"id": "a", "messages": [{"role": "user", "content": "q"}]}'
     folder = jsonl_team(root, PACKAGE, train=f"{first}\n{line}\n")
     with pytest.raises(PromptError) as caught:
-        collected()
+        collected(TEAM)
     assert f"{folder / 'train.jsonl'}, line 2: " in str(caught.value)
     assert name in str(caught.value)
 
@@ -108,7 +105,7 @@ def test_a_training_prompt_in_the_evaluation_set_is_refused(home, root):
     row = '{"id": "a", "messages": [{"role": "user", "content": "same"}]}\n'
     jsonl_team(root, PACKAGE, train=row, evaluation=row.replace('"a"', '"b"'))
     with pytest.raises(PromptError, match="'a' = 'b'"):
-        collected()
+        collected(TEAM)
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "evaluation", "demonstrations"])
@@ -119,21 +116,21 @@ def test_a_count_that_cannot_be_met_is_named_by_its_setting(home, root, split):
     settings.write_text(text.replace(f"num_{split}=8", f"num_{split}=9"))
     assert settings.read_text() != text
     with refused("no-data-set", f"num_{split} of DOMAIN in {TEAM}.settings", "8 ", "9 "):
-        collected()
+        collected(TEAM)
 
 
 def test_a_generator_that_gives_out_too_early_is_refused(home, root):
     prompts = PROMPTS.format(name="shout").replace("len(seen) < count", "len(seen) < count // 2")
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
     with pytest.raises((EnvironmentFailure, RefusedError), match=r"'shout': prompts\(\) .*4 .*8"):
-        collected()
+        collected(TEAM)
 
 
 def test_source_that_imports_what_it_may_not_is_named_by_line(home, root):
     prompts = "import torch\n" + PROMPTS.format(name="shout")
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
     with raised(BundleError, "foreign-import", "prompts.py, line 1: ", "'torch'"):
-        collected()
+        collected(TEAM)
 
 
 BAD_GRADES = [
@@ -154,7 +151,7 @@ def test_an_environment_that_grades_nothing_is_found_before_any_training(
     monkeypatch.setattr(client, "WorkerLimits", short)
     write_team(root, "shout", package=PACKAGE, grade=grade)
     with pytest.raises(EnvironmentFailure) as caught:
-        collected()
+        collected(TEAM)
     found = caught.value
     assert (found.domain, found.call) == ("shout", "grade")
     assert found.prompt_id.startswith(prompt)
@@ -211,7 +208,7 @@ def test_a_prompt_of_any_split_is_tried_before_any_training(faculty, root, split
             for n in range(7)
         ],
     )
-    runner, domain = collected()
+    runner, domain = collected(TEAM)
     start = resolve_checkpoint(runner, "fork-point@released")
     with refused("prompt-too-long", "'long'", "'shout'", "128 "):
         check_climb(runner, start, domain, SamplingSettings(max_new_tokens=4), 4)
@@ -219,7 +216,7 @@ def test_a_prompt_of_any_split_is_tried_before_any_training(faculty, root, split
 
 def test_a_disk_without_room_for_the_whole_climb_is_refused(faculty, root):
     write_team(root, "shout", package=PACKAGE)
-    runner, domain = collected()
+    runner, domain = collected(TEAM)
     start = resolve_checkpoint(runner, "fork-point@released")
     size = sum(file.size for file in read_tree(runner.store, start.digest).files)
     # Four checkpoints, and a state of weights and two moments.

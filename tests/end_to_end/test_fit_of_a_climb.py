@@ -1,6 +1,5 @@
 """Episodes that do not fit into turn, template or positions are found before a climb trains."""
 
-import importlib
 import io
 import shutil
 import tempfile
@@ -10,15 +9,19 @@ import pytest
 
 from lineage.artifacts import Artifact
 from tasks.platform.progress import Reporter
-from tasks.platform.step_runner import StepRunner
 from tasks.release.checkpoints import resolve_checkpoint
-from tasks.release.domain import collect_domain
 from tasks.release.preflight import check_climb
 from tasks.rollout.settings import SamplingSettings
-from tests.support.mirrors import MemoryMirror
 from tests.support.refusals import refusal
 from tests.support.refused import refused
-from tests.support.tiny_faculty import PROMPTS, Contents, importable, kinds, write_team
+from tests.support.tiny_faculty import (
+    PROMPTS,
+    Contents,
+    collected,
+    kinds,
+    teams_folder,
+    write_team,
+)
 
 PACKAGE = "unfit_teams"
 TEAM = f"{PACKAGE}.shout"
@@ -26,9 +29,8 @@ TEAM = f"{PACKAGE}.shout"
 
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "teams" / PACKAGE).mkdir(parents=True)
-    with importable(tmp_path / "teams"):
-        yield tmp_path / "teams"
+    with teams_folder(tmp_path, PACKAGE) as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -39,19 +41,12 @@ def said(monkeypatch):
     return stream
 
 
-def collected():
-    """Collect the team's domain, as a climb does first; return runner and domain."""
-    runner = StepRunner(mirror=MemoryMirror())
-    settings = importlib.import_module(f"{TEAM}.settings").DOMAIN
-    return runner, collect_domain(runner, TEAM, settings, 0)
-
-
 def test_demonstrations_longer_than_a_turn_are_refused_before_any_training(fork_point, root):
     prompts = PROMPTS.format(name="shout").replace(
         'prompt.task["word"]),))', 'prompt.task["word"] * 2),))'
     )
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
-    runner, domain = collected()
+    runner, domain = collected(TEAM)
     start = resolve_checkpoint(runner, "fork-point@released")
     with refused("turn-too-long", "8 of 8", "'shout'", "(4)"):
         check_climb(runner, start, domain, SamplingSettings(max_new_tokens=4), 4)
@@ -74,7 +69,7 @@ def seen_one(prompt, seen=[]):
     return len(seen) == 1
 """
     write_team(root, "shout", package=PACKAGE, prompts=prompts)
-    runner, domain = collected()
+    runner, domain = collected(TEAM)
     start = resolve_checkpoint(runner, "fork-point@released")
     check_climb(runner, start, domain, SamplingSettings(max_new_tokens=4), 4)
     assert "warning: 1 of 8 demonstrations of 'shout'" in said.getvalue()
@@ -110,10 +105,10 @@ def test_several_turns_on_a_template_without_tools_are_refused_before_any_traini
     fork_point, root, code
 ):
     write_team(root, "shout", package=PACKAGE)  # its demonstrations have no tool's answer
-    runner, one_turn = collected()
+    runner, one_turn = collected(TEAM)
     file = root / PACKAGE / "shout" / "environment.py"
     file.write_text(file.read_text().replace("max_turns = 1", "max_turns = 2"))
-    runner, two_turns = collected()
+    runner, two_turns = collected(TEAM)
     start = resolve_checkpoint(runner, "fork-point@released")
     sampling = SamplingSettings(max_new_tokens=4)
     check_climb(runner, start, two_turns, sampling, 4)
@@ -128,7 +123,7 @@ def test_turns_that_together_exceed_the_positions_are_a_warning(fork_point, root
     write_team(root, "shout", package=PACKAGE)
     file = root / PACKAGE / "shout" / "environment.py"
     file.write_text(file.read_text().replace("max_turns = 1", "max_turns = 5"))
-    runner, domain = collected()
+    runner, domain = collected(TEAM)
     start = resolve_checkpoint(runner, "fork-point@released")
     check_climb(runner, start, domain, SamplingSettings(max_new_tokens=4), 4)
     assert "warning" not in said.getvalue()

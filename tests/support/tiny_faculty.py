@@ -20,6 +20,7 @@ from lineage.store.store import open_store
 from tasks.contracts.publication import RELEASED, moves_to
 from tasks.model.settings import ScratchSettings
 from tasks.sft.settings import BaseSettings, SftSettings
+from tests.support.mirrors import MemoryMirror
 
 BASE = BaseSettings(
     scratch=ScratchSettings(
@@ -195,6 +196,24 @@ def importable(root):
         sys.path.remove(str(root))
         for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
             del sys.modules[name]
+
+
+@contextmanager
+def teams_folder(tmp_path, package):
+    """Give a folder with an empty package for teams, which Python finds meanwhile."""
+    (tmp_path / "teams" / package).mkdir(parents=True)
+    with importable(tmp_path / "teams"):
+        yield tmp_path / "teams"
+
+
+def collected(team):
+    """Collect a team's domain, as a climb does first; return runner and domain."""
+    from tasks.platform.step_runner import StepRunner
+    from tasks.release.domain import collect_domain
+
+    runner = StepRunner(mirror=MemoryMirror())
+    settings = importlib.import_module(f"{team}.settings").DOMAIN
+    return runner, collect_domain(runner, team, settings, 0)
 
 
 def make_fork_point(seed=0, name="fork-point"):
