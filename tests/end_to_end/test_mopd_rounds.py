@@ -52,7 +52,7 @@ def test_a_round_says_before_it_runs_what_it_takes(runner, plan, monkeypatch):
 
 
 def test_a_round_that_fits_no_memory_is_refused_before_it_samples(runner, plan):
-    with refused("memory-too-small", "sampling: ", "what is free on this machine"):
+    with refused("memory-too-small", ": rollouts ", "what is free on this machine"):
         Run(runner, plan, told(prompts_per_domain=10**9))
 
 
