@@ -91,7 +91,7 @@ def rollouts_of(paper: Paper, domain: str) -> list[Rollout]:
             turns=(),
             grade=Grade(1.0),
             # Rows without a common beginning.
-            ids=(place % 99, *range(1, len(chosen))),
+            ids=(place, *range(1, len(chosen))),
             is_response=chosen,
             sampler_log_probs=(0.0,) * len(chosen),
             truncated=False,
