@@ -6,6 +6,7 @@ its inputs from here.
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,14 @@ def gate(out: Path | None, as_document: bool, **given: object) -> None:
     copy_writable(open_store().tree(found.report.digest), folder)
     if not as_document:
         _tell(found, looked.outcomes)
-    conclude(_summary(found, folder, time.monotonic() - started), as_document)
+    told = {name: value for name, value in chosen(given).items() if name != "teachers"}
+    summary = _summary(found, folder, time.monotonic() - started, told)
+    conclude(summary, as_document)
     if any(teacher.verdict is not Verdict.FITS for teacher in found.teachers):
         raise SystemExit(1)
 
 
-def _summary(found: Gated, folder: Path, seconds: float) -> Summary:
+def _summary(found: Gated, folder: Path, seconds: float, given: Mapping[str, object]) -> Summary:
     plan = found.plan
     misfits = [each for each in found.teachers if each.verdict is not Verdict.FITS]
     references = ",".join(teacher.reference for teacher in plan.teachers)
@@ -70,13 +73,17 @@ def _summary(found: Gated, folder: Path, seconds: float) -> Summary:
         ],
         report=str(folder / "gate.html"),
         seconds=seconds,
-        next=_next(references, misfits),
+        next=next_launch({"teachers": references, **given}, misfits),
     )
 
 
-def _next(references: str, misfits: list[TeacherVerdict]) -> list[str]:
-    """Return the launch that the verdicts allow: as it is, or with the proposed remedies."""
-    merge = ("run", "consolidation", "--teachers", references)
+def next_launch(given: Mapping[str, object], misfits: Sequence[TeacherVerdict]) -> list[str]:
+    """Return the launch that the verdicts allow: as it is, or with the proposed remedies.
+
+    A consolidation takes every option of a gate. It has to be measured as this gate was.
+    """
+    options = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items()]
+    merge = ("run", "consolidation", *chain.from_iterable(options))
     if not misfits:
         return [command(*merge)]
     if all(each.proposed is Remedy.WARM_UP for each in misfits):
