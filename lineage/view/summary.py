@@ -208,7 +208,9 @@ def _next(subject: Subject) -> Iterator[str]:
         yield command("audit", reference)
         yield command("student", "weights", reference)
     elif isinstance(subject.manifest, Release):
-        yield command("gate", "--teachers", reference.removeprefix("teacher."))
+        most = str(subject.manifest.sampling.max_new_tokens)
+        teacher = reference.removeprefix("teacher.")
+        yield command("gate", "--teachers", teacher, "--max-new-tokens", most)
         yield command("teacher", "export", reference, "DIR")
     else:
         yield command("lineage", "export", reference, "DIR")

@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import CONFIG_NAME
 
 from tasks.contracts.refusal import RefusedError
@@ -53,6 +55,8 @@ class Shape:
     """Parameters of experts that a token does not pass through."""
     adapted: int
     """Parameters of LoRA adapters of rank 1."""
+    adapted_inputs: int
+    """Those of them that read a module's input; the others write to its output."""
     largest: int
     """Number of elements of the largest parameter."""
     norms_heads: bool
@@ -120,6 +124,7 @@ def _counted(text: str, name: str) -> Shape:
     experts = sum(parameter.numel() for parameter in expert_weights(model))
     query, key_value, has_norms = _attention(config, model)
     in_body = {id(p): p.numel() for p in body.parameters()}
+    adapted = [_widths(module) for module in adapted_modules(model).values()]
     return Shape(
         name=name,
         num_layers=len(layers) or int(config.num_hidden_layers),
@@ -134,11 +139,20 @@ def _counted(text: str, name: str) -> Shape:
         rest=sum(in_body.values()) - sum(layers) - embedding,
         head=sum(p.numel() for p in head.parameters() if id(p) not in in_body),
         unread=experts - round(experts * _share_of_experts(config)),
-        adapted=sum(sum(module.weight.shape) for module in adapted_modules(model).values()),
+        adapted=sum(map(sum, adapted)),
+        adapted_inputs=sum(inputs for inputs, _ in adapted),
         largest=max(parameter.numel() for parameter in model.parameters()),
         norms_heads=has_norms,
         saved_bytes=2 if config.dtype in _HALF else 4,
     )
+
+
+def _widths(module: nn.Linear | Conv1D) -> tuple[int, int]:
+    """Return the widths of a module's input and output."""
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    inputs, outputs = module.weight.shape
+    return inputs, outputs
 
 
 _HALF = (torch.bfloat16, torch.float16, "bfloat16", "float16")

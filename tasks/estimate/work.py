@@ -53,8 +53,17 @@ class RankWork:
 
     @property
     def trained_here(self) -> int:
-        """Trained numbers of one rank."""
-        return -(-self.trained // self.num_ranks)
+        """Trained numbers of the rank that holds the most.
+
+        FSDP cuts along the first dimension. That of an adapter's first matrix is its rank, often
+        below the number of ranks: some then hold a whole row, and the others none.
+        """
+        adapter, shape = self.load.loop.adapter, self.student
+        if not adapter:
+            return -(-self.trained // self.num_ranks)
+        outputs = shape.adapted - shape.adapted_inputs
+        first = shape.adapted_inputs * -(-adapter.rank // self.num_ranks)
+        return first + -(-adapter.rank * outputs // self.num_ranks)
 
     @property
     def extra_sources(self) -> int:

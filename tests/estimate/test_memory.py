@@ -71,6 +71,14 @@ def test_without_displacements_and_with_adapters_less_is_held():
     assert held["frozen weights"] == 2 * 3255
 
 
+def test_a_rank_holds_a_whole_row_of_an_adapters_first_matrix():
+    # 200 numbers a row of the first matrices, of which a rank cannot hold half; 400 * 2 / 4 others.
+    four = work(loop={"adapter": AdapterSettings(rank=2)}, num_ranks=4)
+    assert held_all_the_time(four)["weights"] == 4 * (200 + 200)
+    even = work(loop={"adapter": AdapterSettings(rank=4)}, num_ranks=4)
+    assert held_all_the_time(even)["weights"] == 4 * 600
+
+
 def test_activations_without_and_with_checkpointing():
     # Rows of 10 tokens, of which 9 are read and 6 chosen. A GPU has room for 8192 tokens, and the
     # teacher has 16 rollouts: 144 tokens are read, 96 chosen.

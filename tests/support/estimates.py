@@ -24,6 +24,7 @@ SHAPE = Shape(
     head=1000,
     unread=0,
     adapted=600,
+    adapted_inputs=200,
     largest=1000,
     norms_heads=False,
     saved_bytes=2,
