@@ -13,9 +13,7 @@ MERGE = (
 
 def misfit(remedy):
     """Return the verdict on a teacher that does not fit."""
-    return TeacherVerdict(
-        name="sums", domain="sums", verdict=Verdict.DOES_NOT_FIT, proposed=remedy
-    )
+    return TeacherVerdict(name="sums", domain="sums", verdict=Verdict.DOES_NOT_FIT, proposed=remedy)
 
 
 def test_the_next_launch_merges_what_was_measured_as_it_was_measured():
