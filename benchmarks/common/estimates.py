@@ -95,18 +95,19 @@ def ledger_options() -> str:
     found = load(RESULTS / "ledger_options.json", {})
     if not found:
         return NOT_RUN
+    columns = ("mean_error", "largest_error", "same_teacher", "mean_unexplained")
+    shown = ("{:.1e}", "{:.1e}", "{:.0%}", "{:.1e}")
     return table(
-        ("option", "mean error", "largest error", "same teacher"),
+        ("option", *(column.replace("_", " ") for column in columns)),
         (
-            (
-                name,
-                f"{row['mean_error']:.1e}",
-                f"{row['largest_error']:.1e}",
-                f"{100 * row['same_teacher']:.0f} %",
-            )
+            (name, *(_number(row.get(c), form) for c, form in zip(columns, shown, strict=True)))
             for name, row in found["figures"]["options"].items()
         ),
     )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value).replace("%", " %")
 
 
 def estimate_measured() -> str:
