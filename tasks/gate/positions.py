@@ -5,6 +5,7 @@ training, and those that are measured after it.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from lineage.compatibility.checks import Finding
 from tasks.contracts.handover import Plan, PlannedTeacher
@@ -34,19 +35,32 @@ def without_positions(
         student.positions,
         lambda teacher: runner.store.tree(teacher.checkpoint.digest),
     )
-    for lead in plan.leads:
-        splits = (lead.train, lead.validation, lead.evaluation)
-        prompts = [prompt for split in splits for prompt in prompts_of(runner, lead, split)]
-        longest = longest_prompt(student, lead.domain, prompts, reserved)
-        if longest.taken + sampling.max_new_tokens > student.positions:
-            yield _too_long(lead, longest, sampling.max_new_tokens, student.positions)
-        elif not _is_foreign(plan, lead):
-            yield from _cut(runner, lead, longest, sampling, student.positions)
+    turn, limit = sampling.max_new_tokens, student.positions
+    with ThreadPoolExecutor(len(plan.leads)) as pool:
+        # Environments start while prompts are read.
+        num_turns = [pool.submit(_num_turns, runner, plan, lead, sampling) for lead in plan.leads]
+        for lead, waited in zip(plan.leads, num_turns, strict=True):
+            splits = (lead.train, lead.validation, lead.evaluation)
+            prompts = [prompt for split in splits for prompt in prompts_of(runner, lead, split)]
+            most = waited.result()
+            enough = limit - most * turn
+            longest = longest_prompt(student, lead.domain, prompts, reserved, enough=enough)
+            if longest.taken + turn > limit:
+                yield _too_long(lead, longest, turn, limit)
+            else:
+                yield from _cut(lead, longest, most, turn, limit)
 
 
-def _is_foreign(plan: Plan, lead: PlannedTeacher) -> bool:
-    """Return whether a finding says already that the environment does not run here."""
-    return any(n.code == "foreign-wheel" and n.subject == lead.reference for n in plan.notes)
+def _num_turns(
+    runner: StepRunner, plan: Plan, lead: PlannedTeacher, sampling: SamplingSettings
+) -> int:
+    """Return the most turns of an episode; 1 where the environment does not run here."""
+    if any(n.code == "foreign-wheel" and n.subject == lead.reference for n in plan.notes):
+        return 1  # the finding says so already
+    with open_environment(
+        runner.store, lead.environment, lead.domain, allow_unconfined=sampling.allow_unconfined
+    ) as worker:
+        return worker.max_turns
 
 
 def _too_long(lead: PlannedTeacher, longest: Longest, turn: int, limit: int) -> Finding:
@@ -63,18 +77,10 @@ def _too_long(lead: PlannedTeacher, longest: Longest, turn: int, limit: int) -> 
 
 
 def _cut(
-    runner: StepRunner,
-    lead: PlannedTeacher,
-    longest: Longest,
-    sampling: SamplingSettings,
-    limit: int,
+    lead: PlannedTeacher, longest: Longest, num_turns: int, turn: int, limit: int
 ) -> Iterator[Finding]:
     """Yield the finding that an episode of several turns may end for want of positions."""
-    with open_environment(
-        runner.store, lead.environment, lead.domain, allow_unconfined=sampling.allow_unconfined
-    ) as worker:
-        num_turns = worker.max_turns
-    if said := without_room(longest, num_turns, sampling.max_new_tokens, limit):
+    if said := without_room(longest, num_turns, turn, limit):
         yield Finding(
             "episode-too-long",
             "warning",

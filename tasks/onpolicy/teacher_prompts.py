@@ -16,6 +16,7 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.model.system_prompt import chat_tokens
 from tasks.rollout.environment import Message, Prompt
+from tasks.rollout.room import nothing_reserved
 
 _REMEMBERED = 1 << 16
 """Prompts whose tokens are kept: all are checked before a round, and recur every epoch."""
@@ -88,6 +89,8 @@ def room_for_teachers(
             own = json.loads((folder(teacher) / "config.json").read_text("utf-8"))
             limit = own.get("text_config", own).get("max_position_embeddings") or positions
             missing[teacher.name] = teacher.domain, max(0, positions - limit)
+    if not missing:
+        return nothing_reserved
 
     def reserved(domain: str, prompt: Prompt) -> int:
         return max(

@@ -3,8 +3,10 @@
 It needs the config and the tokenizer of a checkpoint, and no weights, so it comes before a run.
 """
 
+import math
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from tasks.model.chat import ChatTokens
 from tasks.model.files import load_tokenizer
 from tasks.model.images import reader_in
 from tasks.model.system_prompt import chat_tokens
-from tasks.rollout.environment import Demonstration, Prompt
+from tasks.rollout.environment import Demonstration, Message, Prompt
 from tasks.rollout.room import nothing_reserved
 
 _MOST_CUT = 0.5
@@ -71,16 +73,66 @@ class Longest:
 def longest_prompt(
     reader: ChatReader,
     domain: str,
-    prompts: Iterable[Prompt],
+    prompts: Sequence[Prompt],
     reserved: Callable[[str, Prompt], int] = nothing_reserved,
+    *,
+    enough: int = 0,
 ) -> Longest:
-    """Return the longest of the prompts, at least one, as the model reads them."""
+    """Return the longest of the prompts, at least one, as the model reads them.
+
+    Where nothing is reserved, a prompt is not tokenized if its characters are too few for the
+    longest, or for more than ``enough`` tokens. If no prompt has more, any of them is returned.
+    """
 
     def measured(prompt: Prompt) -> Longest:
         ids = reader.chat.prompt([vars(message) for message in prompt.messages], prompt.mode)
         return Longest(prompt, len(ids), reserved(domain, prompt))
 
-    return max(map(measured, prompts), key=lambda found: found.taken)
+    if reserved is not nothing_reserved:
+        return max(map(measured, prompts), key=lambda found: found.taken)
+    most_tokens = _MostTokens(reader.chat)
+    bounds = [most_tokens(prompt) for prompt in prompts]
+    first, *others = sorted(range(len(prompts)), key=lambda place: -bounds[place])
+    longest = measured(prompts[first])
+    for place in others:
+        if bounds[place] <= max(enough, longest.taken):
+            break
+        longest = max(longest, measured(prompts[place]), key=lambda found: found.taken)
+    return longest
+
+
+_SIGN = re.compile(r"[^A-Za-z0-9 ]")
+
+
+class _MostTokens:
+    """A bound on a prompt's tokens, from its characters.
+
+    No tokenizer makes more tokens of ASCII text than it has characters, and one in front of it. A
+    template shows each message once, in a frame that depends on roles and mode alone. It may
+    escape signs, each with six characters at most, such as ``&quot;``.
+    """
+
+    def __init__(self, chat: ChatTokens) -> None:
+        self._chat = chat
+        self._frames: dict[tuple[tuple[str, ...], str], int] = {}
+
+    def __call__(self, prompt: Prompt) -> float:
+        texts = [message.content for message in prompt.messages]
+        if any(message.images for message in prompt.messages) or not all(map(str.isascii, texts)):
+            return math.inf
+        letters = sum(1 + len(text) + 5 * len(_SIGN.findall(text)) for text in texts)
+        return self._frame(prompt) + letters
+
+    def _frame(self, prompt: Prompt) -> int:
+        """Return the tokens of a prompt of the same roles and mode with a letter in each message.
+
+        An empty message is not shown, or refused, by some templates.
+        """
+        roles = tuple(message.role for message in prompt.messages)
+        if (roles, prompt.mode) not in self._frames:
+            plain = [vars(Message(role, "x")) for role in roles]
+            self._frames[roles, prompt.mode] = len(self._chat.prompt(plain, prompt.mode))
+        return self._frames[roles, prompt.mode]
 
 
 def without_room(longest: Longest, num_turns: int, turn: int, limit: int) -> str:

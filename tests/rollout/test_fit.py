@@ -1,7 +1,11 @@
 """A domain's episodes against a model's positions and the limit of a turn."""
 
+import random
+import string
+
 import pytest
 
+from tasks.contracts.refusal import RefusedError
 from tasks.model.chat import ChatTokens
 from tasks.rollout.environment import Demonstration, Message, Prompt, Turn
 from tasks.rollout.fit import (
@@ -13,6 +17,7 @@ from tasks.rollout.fit import (
     without_room,
 )
 from tests.support.refused import refused
+from tests.support.templates import names, tokenizer_of
 from tests.support.tiny_models import tokenizer
 
 CHAT = ChatTokens(tokenizer())
@@ -34,6 +39,55 @@ def test_the_longest_prompt_is_the_one_that_leaves_the_least_room():
         ChatReader(CHAT, 64), "math", PROMPTS, lambda domain, prompt: behind[prompt.id]
     )
     assert (found.prompt.id, found.taken) == ("short", tokens_of(PROMPTS[0]) + 50)
+
+
+def counted(monkeypatch):
+    """Return a list that grows by the messages of each prompt that is tokenized."""
+    seen, own = [], CHAT.prompt
+    monkeypatch.setattr(CHAT, "prompt", lambda messages, mode="": seen.append(1) or own(messages))
+    return seen
+
+
+def test_prompts_that_cannot_be_the_longest_are_not_tokenized(monkeypatch):
+    long = Prompt("long", (Message("user", "a " * 40),), {})
+    seen = counted(monkeypatch)
+    assert longest_prompt(ChatReader(CHAT, 64), "math", [*PROMPTS, long] * 50).prompt.id == "long"
+    assert len(seen) == 51  # the frame, and the long one each time, as all may be longest
+
+
+def test_prompts_that_surely_fit_are_not_tokenized(monkeypatch):
+    reader, least = ChatReader(CHAT, 64), tokens_of(PROMPTS[1])
+    seen = counted(monkeypatch)
+    assert longest_prompt(reader, "math", PROMPTS * 50, enough=100).num_tokens <= 100
+    assert len(seen) == 2  # the frame and one prompt
+    assert longest_prompt(reader, "math", PROMPTS, enough=least - 1).prompt.id == "long"
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_longest_prompt_is_that_of_every_template(name):
+    draws = random.Random(name)
+    prompts = [
+        Prompt(str(place), (Message("user", text),), {})
+        for place, text in enumerate(
+            "".join(draws.choices(string.printable, k=draws.randint(1, 60))) for _ in range(20)
+        )
+    ]
+
+    try:
+        chat = ChatTokens(tokenizer_of(name))
+        lengths = [len(chat.prompt([vars(m) for m in prompt.messages])) for prompt in prompts]
+    except RefusedError:
+        return  # test_templates requires each refusal
+    assert longest_prompt(ChatReader(chat, None), "math", prompts).num_tokens == max(lengths)
+
+
+@pytest.mark.parametrize("text", ["\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 9, "é" * 30])
+def test_a_short_prompt_of_other_letters_may_be_the_longest(text):
+    # Their tokens are not bounded by their letters.
+    other = Prompt("other", (Message("user", text),), {})
+    prompts = [*PROMPTS, Prompt("plain", (Message("user", "a" * 20),), {}), other]
+    found = longest_prompt(ChatReader(CHAT, 64), "math", prompts)
+    assert found.num_tokens == max(map(tokens_of, prompts)) == tokens_of(other)
 
 
 @pytest.mark.parametrize(
