@@ -16,7 +16,8 @@ from torch import Tensor
 from lineage.artifacts import Artifact
 from tasks.attribution.audit import explain
 from tasks.attribution.behavior import Behavior, Said, encode, first_turns
-from tasks.attribution.subject import AuditedStudent, find_subject, open_models, plan_of
+from tasks.attribution.opened import open_models
+from tasks.attribution.subject import AuditedStudent, find_subject, plan_of
 from tasks.attribution.surgery import reweighed, scale_teachers
 from tasks.model.chat import ChatTokens
 from tasks.model.files import load_policy, save_policy

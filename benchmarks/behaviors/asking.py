@@ -18,8 +18,9 @@ from lineage.artifacts import Artifact
 from tasks.attribution.behavior import Behavior, Said, encode
 from tasks.attribution.estimators import EstimatorInput, first_order, surgery_effect
 from tasks.attribution.log_ratio import log_ratios
+from tasks.attribution.opened import load_weights, open_models
 from tasks.attribution.path_integral import BATCH, Batch, Split, split
-from tasks.attribution.subject import find_subject, load_weights, open_models
+from tasks.attribution.subject import find_subject
 from tasks.attribution.trajectory import Scorer, walker
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_policy

@@ -27,8 +27,9 @@ from torch import Tensor
 from benchmarks.attribution.demo import STUDENT, answers
 from benchmarks.platform.demo_seeds import PROGRAM
 from tasks.attribution.behavior import Behavior
+from tasks.attribution.opened import open_models
 from tasks.attribution.path_integral import Batch, Split, split
-from tasks.attribution.subject import find_subject, open_models
+from tasks.attribution.subject import find_subject
 from tasks.attribution.trajectory import Stretch, Weights, stretches
 from tasks.ledger.reader import Ledger
 from tasks.ledger.split_adamw import RESERVED, ROUNDING

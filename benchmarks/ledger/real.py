@@ -20,7 +20,8 @@ from lineage.operations.verify import Verifier
 from lineage.store.store import open_store
 from tasks.attribution.audit import explain
 from tasks.attribution.behavior import Behavior, Said
-from tasks.attribution.subject import AuditedStudent, Opened, find_subject, open_models
+from tasks.attribution.opened import Opened, open_models
+from tasks.attribution.subject import AuditedStudent, find_subject
 from tasks.attribution.surgery import scale_teachers
 from tasks.contracts.handover import DomainSettings, Plan, PlannedTeacher, StageLabel
 from tasks.contracts.refusal import RefusedError

@@ -16,13 +16,13 @@ from tasks.attribution.behavior import Behavior
 from tasks.attribution.counterfactual import masked_in
 from tasks.attribution.document import DOCUMENT, PAGE, Audit
 from tasks.attribution.findings import Findings
+from tasks.attribution.opened import open_models
 from tasks.attribution.page import render
 from tasks.attribution.question import read_stored
 from tasks.attribution.subject import (
     AuditedStudent,
     check_may_audit,
     find_subject,
-    open_models,
 )
 from tasks.contracts.publication import publish
 from tasks.platform.measurements import Measurements

@@ -17,8 +17,9 @@ from torch import Tensor
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation
 from tasks.attribution.document import RetrainEffect, RetrainResult, ShareEstimate
+from tasks.attribution.opened import Opened, load_weights
 from tasks.attribution.path_integral import Split
-from tasks.attribution.subject import AuditedStudent, load_weights
+from tasks.attribution.subject import AuditedStudent
 from tasks.attribution.surgery import reweighed
 from tasks.contracts.refusal import RefusedError
 from tasks.platform.step_runner import StepRunner
@@ -35,19 +36,19 @@ class _RetrainRun:
 def verify(
     runner: StepRunner,
     subject: AuditedStudent,
+    models: Opened,
     split: Split,
     retrained: Sequence[Artifact],
-    end: Tensor,
 ) -> RetrainResult:
     """Return the effects that retrains measure.
 
     Args:
         runner: StepRunner with the store of the retrains.
         subject: The student.
+        models: Its models in memory.
         split: The student's behaviors, split by source.
         retrained: Checkpoints of the student's own round, repeated with teachers masked, and for
             each seed one with no teacher masked.
-        end: The student's own log-probabilities [B].
 
     Raises:
         ValueError: for a checkpoint that is not such a retrain.
@@ -61,8 +62,8 @@ def verify(
         means = {seed: float(effect_B.mean()) for seed, effect_B in sorted(own.items())}
         surgery = None
         if len(masked) == 1:
-            without = reweighed(_end(runner, subject), subject.ledger, {masked[0]: 0.0})
-            surgery = float((end - split.under(without)).mean())
+            without = reweighed(models.end, subject.ledger, {masked[0]: 0.0})
+            surgery = float((split.ended() - split.under(without)).mean())
         effects.append(
             RetrainEffect(
                 masked=masked,
@@ -77,7 +78,7 @@ def verify(
         seeds=tuple(sorted(base)),
         effects=tuple(effects),
         noise=_apart([float(says_B.mean()) for says_B in base.values()]),
-        reproduction=float((first - end).mean()),
+        reproduction=float((first - split.ended()).mean()),
     )
 
 
@@ -114,7 +115,7 @@ def _run(
             f"{checkpoint.digest} is not a retrain of {subject.reference!r}: it has other "
             "teachers, prompts or another start; make retrains with `provost audit --verify`",
         )
-    says_B = split.under(load_weights(runner, checkpoint))
+    says_B = split.under_model(load_weights(runner, checkpoint))
     return _RetrainRun(masked_in(derivation), derivation.seed, says_B)
 
 
@@ -125,7 +126,3 @@ def masked_in(derivation: Derivation) -> tuple[str, ...]:
     names = distil.get("masked") or []
     assert isinstance(names, list)
     return tuple(str(name) for name in names)
-
-
-def _end(runner: StepRunner, subject: AuditedStudent) -> dict[str, Tensor]:
-    return {n: t.clone() for n, t in load_weights(runner, subject.checkpoint).items()}

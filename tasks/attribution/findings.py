@@ -41,9 +41,10 @@ from tasks.attribution.estimators import (
 from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.log_ratio import log_ratios
 from tasks.attribution.naming import holders, named
+from tasks.attribution.opened import Opened
 from tasks.attribution.path_integral import BATCH, Allocation, split, spread
 from tasks.attribution.replay import replay_words
-from tasks.attribution.subject import AuditedStudent, Opened
+from tasks.attribution.subject import AuditedStudent
 from tasks.attribution.trajectory import walker
 from tasks.attribution.verdict import (
     Case,
@@ -99,7 +100,7 @@ class Findings:
         witnesses = self._witnesses()
         influences, searched = self._influences()
         verification = (
-            verify(self._runner, self._subject, self._split, retrained, self._split.ended())
+            verify(self._runner, self._subject, self._models, self._split, retrained)
             if retrained
             else None
         )

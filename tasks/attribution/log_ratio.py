@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tasks.attribution.behavior import encode
+from tasks.attribution.opened import load_weights
 from tasks.attribution.path_integral import Split
-from tasks.attribution.subject import AuditedStudent, AuditedTeacher, load_weights
+from tasks.attribution.subject import AuditedStudent, AuditedTeacher
 from tasks.attribution.trajectory import Weights
 from tasks.model.files import Policy
 from tasks.model.system_prompt import SystemPrompted
@@ -29,7 +30,7 @@ def log_ratios(runner: StepRunner, subject: AuditedStudent, split: Split, policy
     rows = []
     for teacher in subject.teachers:
         weights = load_weights(runner, teacher.checkpoint)
-        under_B = split.under(weights)
+        under_B = split.under_model(weights)
         if text := teacher.system_prompt(runner.store):
             under_B = _behind(text, teacher, split, policy, weights, under_B)
         rows.append(under_B - begun_B)
@@ -50,5 +51,5 @@ def _behind(
     found = []
     for batch in split.batches:
         encoded = encode(batch.encoded.behaviors, chat, positions_of(policy))
-        found.append(encoded.total(batch.scorer.on(encoded.tokens).log_probs(weights)))
+        found.append(encoded.total(batch.scorer.on(encoded.tokens).log_probs_of(weights)))
     return torch.where(own_B, torch.cat(found), under_B)

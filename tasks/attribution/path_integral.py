@@ -214,8 +214,12 @@ class Split:
         )
 
     def under(self, weights: Weights) -> Tensor:
-        """Return each behavior's log-probability [B] under other weights."""
+        """Return each behavior's log-probability [B] under other weights of the run."""
         return torch.cat([b.encoded.total(b.scorer.log_probs(weights)) for b in self.batches])
+
+    def under_model(self, whole: Weights) -> Tensor:
+        """Return each behavior's log-probability [B] under all weights of another model."""
+        return torch.cat([b.encoded.total(b.scorer.log_probs_of(whole)) for b in self.batches])
 
 
 def split(

@@ -21,11 +21,11 @@ from tasks.attribution.behavior import (
     read_behaviors,
     refuse_own_contrast,
 )
+from tasks.attribution.opened import own_policy
 from tasks.attribution.subject import (
     AuditedStudent,
     check_may_audit,
     find_subject,
-    own_policy,
     plan_of,
 )
 from tasks.contracts.refusal import RefusedError

@@ -11,13 +11,10 @@ from lineage.registry.names import STUDENT
 from lineage.registry.registry import Registry, check_may_publish
 from lineage.store.store import Store
 from tasks.attribution.replay import can_replay, without_ledger
-from tasks.attribution.trajectory import Weights
 from tasks.contracts.handover import Plan, PlannedTeacher
 from tasks.contracts.refusal import RefusedError
-from tasks.ledger.conservation import Conservation
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
-from tasks.model.files import Policy, load_model, load_policy
 from tasks.platform.step_runner import StepRunner
 
 
@@ -183,50 +180,6 @@ def _artifact(runner: StepRunner, kind: str, digest: str, record: str) -> Artifa
     return Artifact(kind=kind, digest=digest, record=record, uri=runner.store.uri)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A subject's models in memory."""
-
-    policy: Policy
-    """The student's architecture, tokenizer and weights."""
-    start: Weights
-    end: Weights
-    conservation: Conservation
-
-
-def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
-    """Load the round's initial and final weights, after checking that the ledger matches them.
-
-    Raises:
-        ValueError: if the ledger belongs to other weights, or does not add up.
-    """
-    policy = load_policy(runner.store.tree(subject.checkpoint.digest))
-    start = load_weights(runner, subject.start)
-    end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}
-    conservation = subject.ledger.check(start, end)
-    policy.model.float()  # scorers and surgery compute in fp32, in whatever it was saved
-    # The model lends its architecture to the scorers; what it holds must not change with them.
-    return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, conservation)
-
-
-def own_policy(runner: StepRunner, subject: AuditedStudent) -> Policy:
-    """Return the student, after checking that its ledger matches it and its start.
-
-    Raises:
-        ValueError: if the ledger belongs to other weights.
-    """
-    policy = load_policy(runner.store.tree(subject.checkpoint.digest))
-    end = {name: tensor.detach() for name, tensor in policy.model.named_parameters()}
-    subject.ledger.check_weights(load_weights(runner, subject.start), end)
-    return policy
-
-
-def load_weights(runner: StepRunner, checkpoint: Artifact) -> Weights:
-    """Return a checkpoint's parameters by name, in fp32."""
-    model = load_model(runner.store.tree(checkpoint.digest)).float()
-    return {name: tensor.detach() for name, tensor in model.named_parameters()}
-
-
 def refuse_unfit(reference: str, derivation: Derivation) -> None:
     """Raise ValueError for a model that cannot be split by teacher."""
     if derivation.kind != "mopd":
@@ -235,12 +188,4 @@ def refuse_unfit(reference: str, derivation: Derivation) -> None:
             f"{reference!r} was made by {derivation.kind}, not by multi-teacher distillation, so "
             "it has no updates by teacher: audit a student, such as student@released; `provost "
             "lineage show` prints the ancestry of this model",
-        )
-    loop = derivation.settings.get("loop")
-    if isinstance(loop, dict) and loop.get("adapter"):
-        raise RefusedError(
-            "adapter-ledger",
-            f"{reference!r} was trained with LoRA adapters, so its ledger covers the adapters and "
-            "not the whole weights, and audits of adapters are not implemented. Instead, retrain "
-            "with each teacher masked in turn to measure its absence",
         )

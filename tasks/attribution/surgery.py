@@ -16,13 +16,15 @@ from torch import Tensor
 
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation, Input
-from tasks.attribution.subject import find_subject, open_models
+from tasks.attribution.opened import Opened, adapter_of, open_models
+from tasks.attribution.subject import AuditedStudent, find_subject
 from tasks.attribution.trajectory import Weights
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.segment_file import DTYPES
 from tasks.ledger.split_adamw import RESERVED
-from tasks.model.files import save_policy
+from tasks.model.files import Policy, load_policy, save_policy
+from tasks.model.lora import adapter_weights, merged_weights
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import report
 from tasks.platform.provenance import source_digest
@@ -63,18 +65,32 @@ def scale_teachers(runner: StepRunner, student: str, weights: Mapping[str, float
         report("surgery", 0, 1, message=str(dict(weights)))
         models, saved = open_models(runner, subject), subject.ledger.manifest.saved
         end = subject.ledger.trained_end(models.start) if saved else models.end
-        changed = reweighed(end, subject.ledger, weights)
-        model = models.policy.model
-        kept = DTYPES[saved.precision] if saved else torch.float32
-        for name, parameter in model.named_parameters():
-            parameter.data = changed[name].to(kept)
+        policy, whole = _merged(runner, subject, models, reweighed(end, subject.ledger, weights))
+        kept = next(policy.model.parameters()).dtype
+        if policy is models.policy:
+            kept = DTYPES[saved.precision] if saved else torch.float32
+        for name, parameter in policy.model.named_parameters():
+            parameter.data = whole[name].to(kept)
         measurements.notes["saved"] = {
-            "precision": saved.precision.value if saved else "fp32",
-            "rounding": _rounding(changed, dict(model.named_parameters())),
+            "precision": "fp32" if kept is torch.float32 else "bf16",
+            "rounding": _rounding(whole, dict(policy.model.named_parameters())),
         }
-        return save_policy(models.policy, folder / "model")
+        return save_policy(policy, folder / "model")
 
     return runner.find_or_make(derivation, "checkpoint", make, owner="consolidation")
+
+
+@torch.no_grad()
+def _merged(
+    runner: StepRunner, subject: AuditedStudent, models: Opened, changed: Weights
+) -> tuple[Policy, Weights]:
+    """Return the policy to save, as it was stored, and its new weights; adapters are merged."""
+    if adapter_of(subject.derivation) is None:
+        return models.policy, changed
+    for name, tensor in adapter_weights(models.policy.model).items():
+        tensor.copy_(changed[name])
+    student = load_policy(runner.store.tree(subject.checkpoint.digest))
+    return student, merged_weights(models.policy.model)
 
 
 def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dict[str, Tensor]:
@@ -90,7 +106,7 @@ def reweighed(end: Weights, ledger: Ledger, weights: Mapping[str, float]) -> dic
 @torch.no_grad()
 def _rounding(weights: Weights, saved: Weights) -> float:
     """Return the norm of what saving rounds away, relative to that of the weights."""
-    pairs = [(tensor.double(), saved[name].double()) for name, tensor in weights.items()]
+    pairs = [(weights[name].double(), tensor.double()) for name, tensor in saved.items()]
     lost = sum(float((whole - rounded).square().sum()) for whole, rounded in pairs)
     return math.sqrt(lost / sum(float(whole.square().sum()) for whole, _ in pairs))
 

@@ -20,6 +20,7 @@ from tasks.ledger.segment_file import DTYPES
 from tasks.ledger.split_adamw import SAVING
 from tasks.model.kernels.norms import leave_norms_to_the_model
 from tasks.model.log_probs import TokenBatch, chosen_hidden, head_logits, token_log_probs
+from tasks.model.lora import in_place_of_base
 
 Weights = Mapping[str, Tensor]
 
@@ -66,6 +67,10 @@ class Scorer:
     def log_probs(self, weights: Weights) -> Tensor:
         """Return log p [N] of the chosen tokens, in nats."""
         return torch.cat([self._call(weights, piece) for piece in self._pieces])
+
+    def log_probs_of(self, whole: Weights) -> Tensor:
+        """Return log p [N] under all weights of a model without adapters, such as a teacher."""
+        return self.log_probs(in_place_of_base(self._module.model, whole))
 
     def with_gradient(self, weights: Weights) -> Tensor:
         """Return log p [N] as a function of the weights that autograd can differentiate."""

@@ -10,9 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 from transformers.utils import CONFIG_NAME
 
 from tasks.contracts.refusal import RefusedError
@@ -23,6 +21,7 @@ from tasks.model.architecture import (
     expert_weights,
     marked_layers,
     model_class,
+    widths,
 )
 
 
@@ -124,7 +123,7 @@ def _counted(text: str, name: str) -> Shape:
     experts = sum(parameter.numel() for parameter in expert_weights(model))
     query, key_value, has_norms = _attention(config, model)
     in_body = {id(p): p.numel() for p in body.parameters()}
-    adapted = [_widths(module) for module in adapted_modules(model).values()]
+    adapted = [widths(module) for module in adapted_modules(model).values()]
     return Shape(
         name=name,
         num_layers=len(layers) or int(config.num_hidden_layers),
@@ -145,14 +144,6 @@ def _counted(text: str, name: str) -> Shape:
         norms_heads=has_norms,
         saved_bytes=2 if config.dtype in _HALF else 4,
     )
-
-
-def _widths(module: nn.Linear | Conv1D) -> tuple[int, int]:
-    """Return the widths of a module's input and output."""
-    if isinstance(module, nn.Linear):
-        return module.in_features, module.out_features
-    inputs, outputs = module.weight.shape
-    return inputs, outputs
 
 
 _HALF = (torch.bfloat16, torch.float16, "bfloat16", "float16")

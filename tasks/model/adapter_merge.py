@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.ancestry import CheckpointTensors, ancestry
-from tasks.model.lora import LoraAdapter
+from tasks.model.lora_factors import LoraAdapter
 
 CONFIG = "adapter_config.json"
 MOST_DISTANCE = 0.005

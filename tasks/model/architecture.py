@@ -79,6 +79,14 @@ def adapted_modules(model: PreTrainedModel) -> dict[str, nn.Linear | Conv1D]:
     }
 
 
+def widths(module: nn.Linear | Conv1D) -> tuple[int, int]:
+    """Return the widths of a module's input and output."""
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    inputs, outputs = module.weight.shape
+    return inputs, outputs
+
+
 def adapter_targets(model: PreTrainedModel) -> str | list[str]:
     """Return the modules that get an adapter, as PEFT takes them: a list where some get none."""
     plain = [m for m in body_of(model).modules() if isinstance(m, nn.Linear | Conv1D)]

@@ -12,11 +12,12 @@ IN_HOST_MEMORY = {
     # Tried once after it was written, and dropped.
     "tasks/model/files.py": {"save_policy"},
     # Weights that are added up, compared or saved.
-    "tasks/attribution/subject.py": {"load_weights", "open_models", "own_policy"},
+    "tasks/attribution/opened.py": {"_read", "load_weights", "own_policy"},
+    "tasks/attribution/surgery.py": {"_merged"},
     "tasks/merge/controls.py": {"_states", "merge_average.make"},
     "tasks/merge/soup.py": {"_states", "merge_checkpoints.make"},
     "tasks/model/trained_elsewhere.py": {"as_checkpoint"},
-    "tasks/mopd/counterfactual/recompute.py": {"replay_round.make"},
+    "tasks/mopd/counterfactual/recompute.py": {"_trained_end"},
     "tasks/onpolicy/student_files.py": {"_save_merged", "save_student"},
     # Moved by what trains or scores with it: Hugging Face's trainer, the round, the teacher pool.
     "tasks/mid_training/steps.py": {"read_on.make"},

@@ -6,8 +6,9 @@ from lineage.graph.graph import checkpoint_named
 from lineage.store.store import open_store
 from tasks.attribution.behavior import Behavior, Said, encode
 from tasks.attribution.document import Audit
+from tasks.attribution.opened import open_models
 from tasks.attribution.path_integral import allocate
-from tasks.attribution.subject import find_subject, open_models
+from tasks.attribution.subject import find_subject
 from tasks.attribution.trajectory import Scorer, walker
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, save_policy

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tasks.attribution.audit import explain
-from tasks.attribution.subject import find_subject, open_models
+from tasks.attribution.opened import open_models
+from tasks.attribution.subject import find_subject
 from tasks.attribution.surgery import scale_teachers
 from tasks.model.files import load_model
 from tasks.mopd.round import starting_from

@@ -17,7 +17,8 @@ from lineage.rules.plan import planned as planned_by
 from lineage.rules.release import check_release
 from lineage.rules.student import walk
 from tasks.attribution.audit import explain
-from tasks.attribution.subject import find_subject, open_models
+from tasks.attribution.opened import open_models
+from tasks.attribution.subject import find_subject
 from tasks.gate.measured import ProbeSettings
 from tasks.gate.probe_step import measure_plan
 from tasks.model.chat import ChatTokens

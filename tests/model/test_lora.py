@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from tasks.model.lora import LoraAdapter, add_adapter, load_adapter, merged_weights, save_adapter
+from tasks.model.lora import add_adapter, load_adapter, merged_weights, save_adapter
+from tasks.model.lora_factors import LoraAdapter
 from tasks.model.settings import AdapterSettings
 from tests.support.refused import refused
 from tests.support.tiny_models import tiny_model

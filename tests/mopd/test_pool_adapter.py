@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tasks.model.files import load_model
 from tasks.model.log_probs import chosen_logits
-from tasks.model.lora import LoraAdapter
+from tasks.model.lora_factors import LoraAdapter
 from tasks.mopd.settings import TeacherPlacement
 from tasks.mopd.teacher_pool.checkpoint import CheckpointFolder, digest_folder
 from tests.support.pool_teachers import answers, batch, mapped_files, of_folder, opened, saved

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from tasks.model.lora import LoraAdapter, add_adapter
+from tasks.model.lora import add_adapter
+from tasks.model.lora_factors import LoraAdapter
 from tasks.model.settings import AdapterSettings
 from tasks.rollout.sampling.vllm import adapters
 from tasks.rollout.sampling.vllm.adapters import ServedAdapters, refuse_other_names, write_adapter

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tasks.model.log_probs import chosen_logits, pad_right, token_log_probs
-from tasks.model.lora import LoraAdapter
+from tasks.model.lora_factors import LoraAdapter
 from tasks.rollout.sampling.transformers.sampler import TransformersSampler
 from tasks.rollout.sampling.vllm.versions import LOCKED
 from tasks.rollout.settings import SamplingSettings

@@ -19,6 +19,7 @@ from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
 from tasks.model.chat import ChatTokens
 from tasks.model.files import Policy, load_model, load_policy
+from tasks.model.lora import adapter_weights, load_adapter
 from tasks.mopd.counterfactual.retrain import student_round
 from tasks.mopd.objective import Distillation
 from tasks.mopd.round_form import RecomputeSpec
@@ -33,7 +34,7 @@ from tasks.onpolicy.recompute import (
     segment_boundaries,
     set_weights,
 )
-from tasks.onpolicy.student_files import save_student
+from tasks.onpolicy.student_files import ADAPTER, save_student
 from tasks.platform.measurements import Measurements
 from tasks.platform.progress import format_seconds, report
 from tasks.platform.provenance import source_digest
@@ -97,10 +98,9 @@ def replay_round(runner: StepRunner, spec: RecomputeSpec) -> Artifact:
     def make(folder: Path, measurements: Measurements) -> Path:
         opened = reopen(runner, spec, models, record=True)
         ledger = opened.ledger
-        end = load_model(runner.store.tree(spec.student.digest))
         # The last of the kept weights may be stored in half precision; the student is exact.
         *kept_weights, _ = segment_boundaries(ledger, opened.start)
-        last = {name: p.detach().float() for name, p in end.named_parameters()}
+        last = _trained_end(runner, spec)
         distil = spec.settings.distil
         kept = KeptRollouts(opened.objective, ledger, distil.masked, distil.outcome_weight)
         written = RecomputedLedger(ledger, folder / "ledger")
@@ -117,6 +117,16 @@ def replay_round(runner: StepRunner, spec: RecomputeSpec) -> Artifact:
         return folder / "ledger"
 
     return runner.find_or_make(derivation, "ledger", make, owner="consolidation")
+
+
+def _trained_end(runner: StepRunner, spec: RecomputeSpec) -> dict[str, Tensor]:
+    """Return the trained weights of the student: all of them, or its adapters."""
+    folder = runner.store.tree(spec.student.digest)
+    if spec.settings.loop.adapter is None:
+        return {n: p.detach().float() for n, p in load_model(folder).named_parameters()}
+    model = load_model(runner.store.tree(spec.plan.student.digest))
+    load_adapter(model, folder / ADAPTER)
+    return {name: tensor.float() for name, tensor in adapter_weights(model).items()}
 
 
 def derivation_again(
@@ -170,7 +180,6 @@ def reopen(
     """Open a round's ledger, teachers and initial weights; with ``record``, updates are summed."""
     use_configured_threads()
     policy = load_policy(runner.store.tree(spec.plan.student.digest))
-    start = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
     chat = ChatTokens(policy.tokenizer)
     nn.Module.to(policy.model, rank_device())
     settings = spec.settings
@@ -186,6 +195,7 @@ def reopen(
         record=record,
     )
     ledger = Ledger.open(runner.store.tree(spec.ledger.digest))
+    start = {name: master.clone() for name, master in learner.optimizer.masters().items()}
     return Reopened(ledger, policy, start, objective, learner)
 
 

@@ -4,7 +4,7 @@ import torch
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from tasks.model.lora import LoraAdapter
+from tasks.model.lora_factors import LoraAdapter
 
 
 class AdapterSwitch:

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.files import refuse_non_finite
-from tasks.model.lora import LoraAdapter
+from tasks.model.lora_factors import LoraAdapter
 from tasks.mopd.teacher_pool.checkpoint import (
     CheckpointFiles,
     CheckpointFolder,

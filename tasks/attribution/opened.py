@@ -1,0 +1,109 @@
+"""A student's models in memory, as audits read them, checked against its ledger.
+
+The ledger of a student that trained adapters is of the adapters, so its weights are A and B, and
+the model that is scored is the start with adapters in it. Whole models, such as teachers, are read
+in the place of the start, with B at zero.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lineage.artifacts import Artifact
+from lineage.records.record import Derivation
+from tasks.attribution.subject import AuditedStudent
+from tasks.attribution.trajectory import Weights
+from tasks.contracts.refusal import RefusedError
+from tasks.ledger.conservation import Conservation
+from tasks.model.files import Policy, load_model, load_policy
+from tasks.model.lora import adapter_weights, add_adapter, load_adapter, merged_weights
+from tasks.model.settings import AdapterSettings
+from tasks.onpolicy.student_files import ADAPTER
+from tasks.platform.step_runner import StepRunner
+
+_MOST_MERGED_APART = {torch.float32: 1e-4, torch.bfloat16: 2.0**-7}
+"""Most distance of a stored student from its start with the adapters merged, relative to the norm
+of each of its parameters: what saving rounds away, and matrix products of another processor."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A subject's models in memory."""
+
+    policy: Policy
+    """The architecture that is scored, with the student's tokenizer and weights."""
+    start: Weights
+    end: Weights
+    conservation: Conservation
+
+
+def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
+    """Load the round's initial and final weights, after checking that the ledger matches them.
+
+    Raises:
+        ValueError: if the ledger belongs to other weights, or does not add up.
+    """
+    policy, start, end = _read(runner, subject)
+    conservation = subject.ledger.check(start, end)
+    policy.model.float()  # scorers and surgery compute in fp32, in whatever it was saved
+    # The model lends its architecture to the scorers; what it holds must not change with them.
+    return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, conservation)
+
+
+def own_policy(runner: StepRunner, subject: AuditedStudent) -> Policy:
+    """Return the student, after checking that its ledger matches it and its start.
+
+    Raises:
+        ValueError: if the ledger belongs to other weights.
+    """
+    policy, start, end = _read(runner, subject)
+    subject.ledger.check_weights(start, end)
+    if adapter_of(subject.derivation) is None:
+        return policy
+    return load_policy(runner.store.tree(subject.checkpoint.digest))
+
+
+def load_weights(runner: StepRunner, checkpoint: Artifact) -> Weights:
+    """Return a checkpoint's parameters by name, in fp32."""
+    model = load_model(runner.store.tree(checkpoint.digest)).float()
+    return {name: tensor.detach() for name, tensor in model.named_parameters()}
+
+
+def adapter_of(derivation: Derivation) -> AdapterSettings | None:
+    """Return the settings of the adapters that a round trained; None if it trained all weights."""
+    loop = derivation.settings.get("loop")
+    adapter = loop.get("adapter") if isinstance(loop, dict) else None
+    return AdapterSettings.model_validate(adapter) if adapter else None
+
+
+def _read(runner: StepRunner, subject: AuditedStudent) -> tuple[Policy, Weights, Weights]:
+    """Return the policy that is scored, and the trained weights at the start and at the end."""
+    folder = runner.store.tree(subject.checkpoint.digest)
+    student, adapter = load_policy(folder), adapter_of(subject.derivation)
+    stored = {name: tensor.detach() for name, tensor in student.model.named_parameters()}
+    if adapter is None:
+        return student, load_weights(runner, subject.start), stored
+    # As the round loaded it: the drawn A takes the precision of the start's files.
+    model = load_model(runner.store.tree(subject.start.digest))
+    add_adapter(model, adapter)
+    start = {n: p.detach().float().clone() for n, p in model.named_parameters() if ".lora_" in n}
+    model.float()
+    load_adapter(model, folder / ADAPTER, is_added=True)
+    _refuse_other_merge(subject.reference, merged_weights(model), stored)
+    return Policy(model, student.tokenizer), start, adapter_weights(model)
+
+
+def _refuse_other_merge(reference: str, merged: Weights, stored: Mapping[str, Tensor]) -> None:
+    """Raise RefusedError unless a student is its start with its adapters merged."""
+    for name, tensor in stored.items():
+        apart = (merged[name] - tensor.float()).norm() / merged[name].norm().clamp(min=1e-12)
+        if not apart <= _MOST_MERGED_APART.get(tensor.dtype, 1e-4):
+            raise RefusedError(
+                "other-weights",
+                f"the weights {name} of {reference!r} are not those of its start with its adapters "
+                f"merged: they differ by {float(apart):.2g} of their norm. The ledger of the "
+                "adapters says nothing about them; find what made this student with `provost "
+                "lineage show`",
+            )
