@@ -43,7 +43,7 @@ def against_trl(case: Case, rows: int, steps: int, ledger: Path | None = None) -
 def ratios(slow: Sequence[Seconds], fast: Sequence[Seconds]) -> dict[str, Any]:
     """Return the ratio of neighboring steps, by wall clock and by processor time."""
     return {
-        clock: spread([total(a, place) / total(b, place) for a, b in zip(slow, fast, strict=True)])
+        clock: _each([total(a, place) / total(b, place) for a, b in zip(slow, fast, strict=True)])
         for place, clock in enumerate(("wall", "processor"))
     }
 
@@ -52,10 +52,15 @@ def summary(steps: Sequence[Seconds]) -> dict[str, Any]:
     """Return wall and processor seconds of the whole step and of each phase."""
     names = sorted({name for seconds in steps for name in seconds})
     return {
-        clock: {"step": spread([total(seconds, place) for seconds in steps])}
-        | {name: spread([s.get(name, (0.0, 0.0))[place] for s in steps]) for name in names}
+        clock: {"step": _each([total(seconds, place) for seconds in steps])}
+        | {name: _each([s.get(name, (0.0, 0.0))[place] for s in steps]) for name in names}
         for place, clock in enumerate(("wall", "processor"))
     }
+
+
+def _each(values: Sequence[float]) -> dict[str, Any]:
+    """Return the median with its quartiles, and the values that they come from."""
+    return spread(values) | {"each": [float(f"{value:.4g}") for value in values]}
 
 
 def total(seconds: Mapping[str, tuple[float, float]], place: int) -> float:
