@@ -87,9 +87,10 @@ def exchange(message: str) -> list[str]:
     """Return every rank's message, by rank. Collective."""
     if num_ranks() == 1:
         return [message]
-    own = torch.frombuffer(bytearray(message.encode()), dtype=torch.uint8)
-    sizes = [int(size) for size in _gathered(torch.tensor([len(own)]))]
-    padded = torch.nn.functional.pad(own, (0, max(sizes) - len(own)))
+    data = message.encode()
+    sizes = [int(size) for size in _gathered(torch.tensor([len(data)]))]
+    # At least one byte, because torch reads no empty buffer.
+    padded = torch.frombuffer(bytearray(data.ljust(max(1, *sizes), b"\0")), dtype=torch.uint8)
     rows = zip(_gathered(padded), sizes, strict=True)
     return [row[:size].numpy().tobytes().decode() for row, size in rows]
 

@@ -8,6 +8,7 @@ from tasks.onpolicy.distributed.sharding import replica
 from tasks.onpolicy.microbatch import ScoredRollout, idle_tokens
 from tasks.onpolicy.settings import Normalization
 from tasks.onpolicy.step_plan import deal, plan_step
+from tasks.platform import ranks
 from tasks.platform.ranks import agreed, exchange, joined_ranks, num_ranks, rank, sum_over_ranks
 from tasks.platform.ranks import union_over_ranks as union
 from tests.support.tiny_models import rollout, tiny_model
@@ -65,6 +66,23 @@ def test_without_a_launcher_a_process_is_alone(monkeypatch):
         assert agreed({"a": [1, None]}) == {"a": [1, None]}
         assert sum_over_ranks({"x": 0.1, "y": 2.0}) == {"x": 0.1, "y": 2.0}
         assert union(["b", "a"], order=["a", "b", "c"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("message", ["", "a", "\u00e4" * 9])
+def test_a_message_may_be_empty(monkeypatch, message):
+    others = ["", "of another rank"]
+
+    def gathered(tensor):
+        """Return this rank's tensor, and those of ranks with other messages."""
+        if tensor.dtype is not torch.uint8:
+            return [tensor, *(torch.tensor([len(other)]) for other in others)]
+        assert len(tensor) == max(1, len(message.encode()), *map(len, others))
+        rows = [other.encode().ljust(len(tensor), b"\0") for other in others]
+        return [tensor, *(torch.frombuffer(bytearray(row), dtype=torch.uint8) for row in rows)]
+
+    monkeypatch.setattr(ranks, "num_ranks", lambda: 3)
+    monkeypatch.setattr(ranks, "_gathered", gathered)
+    assert exchange(message) == [message, *others]
 
 
 def test_what_is_whole_is_its_own_part():
