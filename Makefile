@@ -80,7 +80,7 @@ $(READY_TO_DEVELOP): $(READY)
 
 tools: $(READY_TO_DEVELOP) ## add the development tools, such as pytest (test and lint do it too)
 
-demo: $(READY) ## run the main job: four teams climb, one consolidation merges them (~15 minutes)
+demo: $(READY) ## run the main job: four teams climb, one consolidation merges them (about 10 minutes)
 	@$(BIN)/provost demo
 
 test: $(READY_TO_DEVELOP) ## run the tests that a laptop passes in minutes
