@@ -88,7 +88,7 @@ def _read(runner: StepRunner, subject: AuditedStudent) -> tuple[Policy, Weights,
     # As the round loaded it: the drawn A takes the precision of the start's files.
     model = load_model(runner.store.tree(subject.start.digest))
     add_adapter(model, adapter)
-    start = {n: p.detach().float().clone() for n, p in model.named_parameters() if ".lora_" in n}
+    start = {name: tensor.float().clone() for name, tensor in adapter_weights(model).items()}
     model.float()
     load_adapter(model, folder / ADAPTER, is_added=True)
     _refuse_other_merge(subject.reference, merged_weights(model), stored)

@@ -111,7 +111,7 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, is_added: bool = False
 
 
 def adapter_weights(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Return A and B of a model's adapters by name; they share its memory."""
+    """Return A and B of each adapted module by name, in the model's memory; {} without adapters."""
     return {name: p.detach() for name, p in model.named_parameters() if ".lora_" in name}
 
 

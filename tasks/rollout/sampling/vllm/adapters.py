@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from tasks.contracts.refusal import RefusedError
 from tasks.model.files import read_header
-from tasks.model.lora import save_adapter
+from tasks.model.lora import adapter_weights, save_adapter
 from tasks.model.settings import AdapterSettings
 from tasks.model.shards import collected
 from tasks.platform.ranks import exchange
@@ -32,11 +32,6 @@ _HOW = (
     "start it with --enable-lora and a --max-lora-rank of at least {rank}, or without "
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING, so that it is sent the student's merged weights"
 )
-
-
-def factors(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Return A and B of each adapted module, by their names in the model; {} without adapters."""
-    return {name: p.detach() for name, p in model.named_parameters() if ".lora_" in name}
 
 
 def frozen(model: PreTrainedModel) -> list[Tensor]:
@@ -89,7 +84,7 @@ def adapter_bytes(model: PreTrainedModel) -> int:
 
 
 def _as_sent(model: PreTrainedModel) -> dict[str, Tensor]:
-    return {name: as_computed(model, tensor) for name, tensor in factors(model).items()}
+    return {name: as_computed(model, tensor) for name, tensor in adapter_weights(model).items()}
 
 
 def refuse_other_names(model: PreTrainedModel, base: Path) -> None:
@@ -98,7 +93,7 @@ def refuse_other_names(model: PreTrainedModel, base: Path) -> None:
     vLLM finds a module by its name in a checkpoint, and leaves alone what it does not find.
     """
     held = {name for file in base.glob("*.safetensors") for name in read_header(file)}
-    adapted = sorted({name.partition(".lora_")[0] for name in factors(model)})
+    adapted = sorted({name.partition(".lora_")[0] for name in adapter_weights(model)})
     lost = [module for module in adapted if f"{module}.weight" not in held]
     if lost:
         raise RefusedError(

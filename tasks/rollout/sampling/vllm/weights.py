@@ -21,13 +21,13 @@ from pathlib import Path
 from pydantic import JsonValue
 from transformers import PreTrainedModel
 
+from tasks.model.lora import adapter_weights
 from tasks.platform.progress import report
 from tasks.platform.ranks import exchange_json, rank, sum_over_ranks
 from tasks.rollout.sampling.vllm.adapters import (
     ServedAdapters,
     adapter_bytes,
     adapter_rank,
-    factors,
     frozen,
     refuse_other_names,
     write_adapter,
@@ -161,7 +161,7 @@ class ServedWeights:
 
     def _sends_adapter(self) -> bool:
         """Return whether the policy has an adapter, and all servers take it. Collective."""
-        if not factors(self._model):
+        if not adapter_weights(self._model):
             return False
         if self._takes_adapters is None:
             taking: list[bool] = []
