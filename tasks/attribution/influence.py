@@ -78,9 +78,7 @@ def search(
 
 def slope(encoded: Encoded, scorer: Scorer, stretch: Stretch) -> dict[str, Tensor]:
     """Return the gradient of the behaviors' summed log-probability at the start of a segment."""
-    weights = {name: t.clone().requires_grad_() for name, t in stretch.start.items()}
-    total = (scorer.with_gradient(weights) * encoded.signs_N).sum()
-    return dict(zip(weights, torch.autograd.grad(total, list(weights.values())), strict=True))
+    return scorer.gradient(stretch.start, encoded.signs_N)
 
 
 def score(

@@ -26,6 +26,10 @@ Weights = Mapping[str, Tensor]
 
 _ROWS = 32
 """Sequences per batch; with P directions, a pass holds P + 1 times their logits."""
+_ALL = 1 << 30
+_SHARE_FOR_DIRECTIONS = 0.6
+"""Share of a GPU's free memory that a point's weights and its directions may take; the rest is for
+the hidden states, which every direction has of its own."""
 _MOST_HELD = 1 << 30
 """Maximum bytes of displacements in memory; a larger ledger is read by segment at each walk."""
 
@@ -43,7 +47,11 @@ class _Chosen(torch.nn.Module):
 
 
 class Scorer:
-    """Log-probabilities of a batch's chosen tokens as a function of the weights."""
+    """Log-probabilities of a batch's chosen tokens as a function of the weights.
+
+    It computes on the model's device. Weights and directions come from any device and results go to
+    host memory, because a run with its displacements may be larger than an accelerator.
+    """
 
     def __init__(self, model: PreTrainedModel, batch: TokenBatch, temperature: float = 1.0) -> None:
         """Score ``batch`` with the model's architecture; its weights are not used.
@@ -55,18 +63,23 @@ class Scorer:
         model.set_experts_implementation("eager")  # a dense model has none, and stays as it is
         leave_norms_to_the_model(model)
         self._module = _Chosen(model.eval(), temperature)
-        self._pieces = list(_pieces(batch))
+        self._device = model.device
+        self._pieces = self._placed(batch)
 
     def on(self, batch: TokenBatch) -> "Scorer":
         """Return the scorer of another batch with the same model."""
         other = copy(self)
-        other._pieces = list(_pieces(batch))
+        other._pieces = self._placed(batch)
         return other
+
+    def _placed(self, batch: TokenBatch) -> list[TokenBatch]:
+        return [piece.to(self._device) for piece in _pieces(batch)]
 
     @torch.no_grad()
     def log_probs(self, weights: Weights) -> Tensor:
         """Return log p [N] of the chosen tokens, in nats."""
-        return torch.cat([self._call(weights, piece) for piece in self._pieces])
+        here = self._here(weights)
+        return torch.cat([self._call(here, piece) for piece in self._pieces]).cpu()
 
     def log_probs_of(self, whole: Weights) -> Tensor:
         """Return log p [N] under all weights of a model without adapters, such as a teacher."""
@@ -76,29 +89,63 @@ class Scorer:
         """Return log p [N] as a function of the weights that autograd can differentiate."""
         return torch.cat([self._call(weights, piece) for piece in self._pieces])
 
+    def gradient(self, weights: Weights, factors_N: Tensor) -> dict[str, Tensor]:
+        """Return the gradient of the sum of factor x log p over the tokens, on the device.
+
+        It is 0 for weights that no token comes by, such as those of an expert that was not chosen.
+        """
+        leaves = {n: t.detach().clone().requires_grad_() for n, t in self._here(weights).items()}
+        total = (self.with_gradient(leaves) * factors_N.to(self._device)).sum()
+        found = torch.autograd.grad(total, list(leaves.values()), materialize_grads=True)
+        return dict(zip(leaves, found, strict=True))
+
     @torch.no_grad()
     def derivatives(self, weights: Weights, directions: Sequence[Weights]) -> Tensor:
         """Return the derivative of each token's log p along each direction of the weights.
 
         Returns:
-            [P, N] for P directions. All share a pass: forward-mode derivatives
-            (``torch.func.jvp``) are cheap compared with the calls of a small model.
+            [P, N] for P directions. Those that fit on the device share a pass: forward-mode
+            derivatives (``torch.func.jvp``) are cheap compared with the calls of a small model.
         """
-        stacked = {name: torch.stack([way[name] for way in directions]) for name in weights}
+        here, most = self._here(weights), self._directions_at_once(weights)
+        groups = [directions[at : at + most] for at in range(0, len(directions), most)]
+        return torch.cat([self._along(here, group) for group in groups]).cpu()
+
+    def _along(self, weights: dict[str, Tensor], directions: Sequence[Weights]) -> Tensor:
+        stacked = {
+            name: torch.stack([way[name].to(self._device) for way in directions])
+            for name in weights
+        }
 
         def change(piece: TokenBatch) -> Callable[[dict[str, Tensor]], Tensor]:
             def along(tangent: dict[str, Tensor]) -> Tensor:
-                moved = jvp(lambda w: self._call(w, piece), (dict(weights),), (tangent,))
+                moved = jvp(lambda w: self._call(w, piece), (weights,), (tangent,))
                 return cast("Tensor", moved[1])
 
             return along
 
         return torch.cat([vmap(change(piece))(stacked) for piece in self._pieces], dim=1)
 
+    def _here(self, weights: Weights) -> dict[str, Tensor]:
+        return {name: tensor.to(self._device) for name, tensor in weights.items()}
+
+    def _directions_at_once(self, weights: Weights) -> int:
+        """Return how many directions share a pass: all on a CPU, on a GPU what fits."""
+        if self._device.type != "cuda":
+            return _ALL
+        free, _ = torch.cuda.mem_get_info(self._device)
+        room = free * _SHARE_FOR_DIRECTIONS - size_of(weights)
+        return max(1, int(room / size_of(weights)))
+
     def _call(self, weights: Weights, piece: TokenBatch) -> Tensor:
         named = {f"model.{name}": tensor for name, tensor in weights.items()}
         log_probs_N: Tensor = functional_call(self._module, named, (piece,))
         return log_probs_N
+
+
+def size_of(weights: Weights) -> int:
+    """Return the bytes of weights."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
 
 
 def _pieces(batch: TokenBatch) -> Iterator[TokenBatch]:

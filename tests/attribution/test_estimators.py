@@ -15,8 +15,10 @@ from tasks.attribution.estimators import (
     EstimatorInput,
     bounded_first_order,
     domain_owner,
+    first_order,
     surgery_effect,
 )
+from tasks.attribution.trajectory import Scorer
 from tests.support.courses import behavior, course, direction, encoded, scorer, weights
 
 BATCH = encoded(behavior(domain="math"), behavior("owl", "fox", domain="chat"))
@@ -74,6 +76,32 @@ def test_tracin_is_the_slope_where_the_segment_begins():
     small = direction(2, 1e-3)
     seen = evidence(small, STILL, math_says=STILL, code_says=STILL)
     torch.testing.assert_close(tracin(seen)["math"], change(small), rtol=0.05, atol=1e-5)
+
+
+def test_slopes_by_backward_passes_are_those_along_the_directions(monkeypatch):
+    batch = encoded(behavior(), behavior("owl", "fox", contrast="owl fox"), behavior("a", "system"))
+    stretches = list(course({"math": direction(1, 0.3), "code": direction(2, 0.6)}))
+    seen = EstimatorInput(batch, scorer(batch), lambda: stretches, (stretches[0].segment,), {}, {})
+    forward, _ = first_order(seen)
+    monkeypatch.setattr(Scorer, "derivatives", None)  # the other way has no use for it
+    monkeypatch.setattr("tasks.attribution.estimators._MANY_BYTES", 0)
+    backward, _ = first_order(seen)
+    assert {name: slope_B.shape for name, slope_B in backward.items()} == {
+        "math": (3,),
+        "code": (3,),
+    }
+    for name, slope_B in forward.items():
+        torch.testing.assert_close(backward[name], slope_B, rtol=1e-4, atol=1e-5)
+
+
+def test_one_behavior_takes_one_backward_pass(monkeypatch):
+    batch = encoded(behavior())
+    stretches = list(course({"math": direction(1, 0.3)}))
+    seen = EstimatorInput(batch, scorer(batch), lambda: stretches, (stretches[0].segment,), {}, {})
+    expected_N = scorer(batch).derivatives(stretches[0].start, [stretches[0].parts["math"]])[0]
+    monkeypatch.setattr(Scorer, "derivatives", None)
+    found, _ = first_order(seen)
+    torch.testing.assert_close(found["math"], batch.total(expected_N), rtol=1e-4, atol=1e-5)
 
 
 def test_no_absence_makes_a_response_surer_than_certain():

@@ -1,10 +1,13 @@
 """The path integral along a run: it adds up, it is linear in the sources, it is the change."""
 
+import pytest
 import torch
 
 from tasks.attribution.path_integral import allocate
+from tasks.attribution.trajectory import Scorer
 from tests.support.courses import behavior, course, direction, encoded, scorer, weights
 from tests.support.refused import refused
+from tests.support.tiny_models import tiny_model
 
 BATCH = encoded(behavior(), behavior("owl", "fox", contrast="owl fox"), behavior("a", "system"))
 
@@ -95,3 +98,24 @@ def test_what_is_integrated_alone_is_what_is_integrated_beside_others():
     before = scorer(BATCH).log_probs(weights())[places]
     torch.testing.assert_close(scorer(BATCH).on(part.tokens).log_probs(weights()), before)
     torch.testing.assert_close(scorer(alone).log_probs(weights()), before)
+
+
+def test_directions_that_do_not_fit_together_are_taken_in_turn(monkeypatch):
+    ways = [direction(seed, 1.0) for seed in (1, 2, 3)]
+    together = scorer(BATCH).derivatives(weights(), ways)
+    monkeypatch.setattr(Scorer, "_directions_at_once", lambda *_: 2)
+    in_turn = scorer(BATCH).derivatives(weights(), ways)
+    assert in_turn.shape == (3, len(BATCH.owners_N))
+    torch.testing.assert_close(in_turn, together)
+
+
+def test_a_weight_that_no_token_comes_by_has_a_gradient_of_zero():
+    model = tiny_model()
+    model.register_parameter("idle", torch.nn.Parameter(torch.ones(3)))
+    start = weights() | {"idle": torch.ones(3)}
+    gradient = Scorer(model, BATCH.tokens).gradient(start, BATCH.signs_N)
+    assert gradient["idle"].tolist() == [0.0, 0.0, 0.0]
+    toward = direction(5, 1.0)
+    along = sum(float((gradient[name] * toward[name]).sum()) for name in toward)
+    [slope_N] = scorer(BATCH).derivatives(weights(), [toward])
+    assert along == pytest.approx(float(BATCH.total(slope_N).sum()), rel=1e-4)
