@@ -69,6 +69,11 @@ def render(
     )
 
 
+def prepare() -> None:
+    """Start the process that renders, without waiting for it: it takes half a second."""
+    _renderer(os.getpid()).prepare()
+
+
 def _parts(content: str) -> list[dict[str, str]]:
     return [{"type": "text", "text": content}]
 
@@ -91,11 +96,18 @@ class _Renderer:
     def __init__(self) -> None:
         self._lock = Lock()
         self._child: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
+
+    def prepare(self) -> None:
+        """Start the child, unless there is one."""
+        with self._lock:
+            self._child = self._child or self._start()
 
     def ask(self, line: bytes) -> dict[str, str]:
         """Return the answer to one line; a child that does not answer is ended."""
         with self._lock:
-            child = self._child or self._start()
+            self._child = child = self._child or self._start()
+            self._await(child)
             try:
                 assert child.stdin is not None
                 child.stdin.write(line + b"\n")
@@ -124,8 +136,8 @@ class _Renderer:
                     continue  # what it had not read is lost with it
 
     def _start(self) -> subprocess.Popen[bytes]:
-        script = Path(__file__).with_name("render_main.py")
-        self._child = child = subprocess.Popen(
+        script, self._is_ready = Path(__file__).with_name("render_main.py"), False
+        return subprocess.Popen(
             # Isolated, so the paths of the caller's packages are passed to it.
             [sys.executable, "-I", str(script), *filter(None, sys.path)],
             stdin=subprocess.PIPE,
@@ -133,6 +145,11 @@ class _Renderer:
             stderr=subprocess.DEVNULL,
             env={"TRANSFORMERS_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"},
         )
+
+    def _await(self, child: subprocess.Popen[bytes]) -> None:
+        """Wait until the child says that it has started."""
+        if self._is_ready:
+            return
         try:
             _line(child, SECONDS_TO_START)
         except _LostError as error:
@@ -144,7 +161,7 @@ class _Renderer:
         except BaseException:
             self.close()  # who is interrupted here must not read this child's first line later
             raise
-        return child
+        self._is_ready = True
 
 
 def _line(child: subprocess.Popen[bytes], seconds: float) -> bytes:

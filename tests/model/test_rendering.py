@@ -73,7 +73,8 @@ def test_the_process_sees_no_variable_of_ours(monkeypatch):
 
     monkeypatch.setenv("PROVOST_SIGNING_KEY", "secret")
     renderer = rendering._Renderer()
-    child = renderer._start()
+    renderer.prepare()
+    child = renderer._child
     assert b"PROVOST" not in Path(f"/proc/{child.pid}/environ").read_bytes()
     renderer.close()
     assert child.returncode is not None
@@ -85,6 +86,17 @@ def no_renderer():
     rendering._renderer(os.getpid()).close()
     yield
     rendering._renderer(os.getpid()).close()
+
+
+@pytest.mark.medium
+def test_a_process_that_is_prepared_is_the_one_that_renders(no_renderer, monkeypatch):
+    monkeypatch.setattr(rendering, "_line", None)  # nothing waits for it
+    rendering.prepare()
+    rendering.prepare()
+    child = rendering._renderer(os.getpid())._child
+    monkeypatch.undo()
+    assert rendered("{{ messages[1].content }}") == "12+34"
+    assert rendering._renderer(os.getpid())._child is child
 
 
 @pytest.mark.medium

@@ -1,6 +1,8 @@
 """Commands collect garbage rarely as they start, and steps as often as Python does."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -45,3 +47,16 @@ def test_collections_are_rare_again_after_a_step_that_fails():
     with pytest.raises(ZeroDivisionError), garbage.as_always():
         raise ZeroDivisionError
     assert gc.get_threshold() == rarely
+
+
+@pytest.mark.medium
+def test_a_process_ends_without_a_last_collection():
+    code = """
+import gc, sys
+from tasks.platform.garbage import collect_rarely
+collect_rarely()
+held = [[] for _ in range(10)]
+gc.callbacks.append(lambda phase, told: print(phase, gc.get_freeze_count() > 0, file=sys.stderr))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "start False" not in ended.stderr

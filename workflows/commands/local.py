@@ -61,11 +61,13 @@ def run_locally(
     from flytekit.core.gate import Gate
     from flytekit.exceptions.user import FlyteDisapprovalException
 
+    from tasks.model import rendering
     from tasks.platform.attempt import InterruptedAttemptError
     from tasks.platform.console_errors import is_explained
 
     # flytekit shows the whole value as JSON, and takes Enter for an approval.
     Gate.local_execute = _review
+    rendering.prepare()  # it starts while torch is imported
     try:
         return _with_retries(lambda: workflow(*args, **inputs))
     except InterruptedAttemptError as error:
