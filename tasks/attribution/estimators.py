@@ -87,6 +87,7 @@ def surgery_effect(evidence: EstimatorInput) -> ByName:
             moved = stretch.parts[source]
             own = taken.get(source)
             taken[source] = {n: t if own is None else own[n] + t for n, t in moved.items()}
+        del stretch, moved
     whole_N = evidence.scorer.log_probs(end)
     found = {}
     for source, moved in taken.items():
@@ -129,6 +130,7 @@ def first_order(evidence: EstimatorInput) -> tuple[dict[str, Tensor], Weights]:
         for source, slope_B in zip(evidence.sources, slopes_PB, strict=True):
             total[source] += slope_B
         end = stretch.at(1.0)
+        del stretch, directions
     return total, end
 
 

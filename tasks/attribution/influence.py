@@ -73,6 +73,7 @@ def search(
         direction = slope(batch.encoded, batch.scorer, stretch)
         scored += score(own, batch.scorer.on(batch_of(own, chat.pad_id)), stretch, direction)
         words.append(f"{len(own)} of {', '.join(wanted[place])} in steps {steps[0]} to {steps[-1]}")
+        del stretch, direction
     return tuple(strongest(scored, chat)), "; ".join(words) or "none: the ledger keeps no rollouts"
 
 

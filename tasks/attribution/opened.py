@@ -14,15 +14,20 @@ from torch import Tensor
 from lineage.artifacts import Artifact
 from lineage.records.record import Derivation
 from tasks.attribution.subject import AuditedStudent
-from tasks.attribution.trajectory import Weights
+from tasks.attribution.trajectory import Weights, size_of
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.conservation import Conservation
+from tasks.ledger.estimate import free_memory
 from tasks.model.files import Policy, load_model, load_policy
 from tasks.model.lora import adapter_weights, add_adapter, load_adapter, merged_weights
 from tasks.model.settings import AdapterSettings
 from tasks.onpolicy.student_files import ADAPTER
 from tasks.platform.step_runner import StepRunner
 
+_GIB = 1 << 30
+_COPIES, _COPIES_OF_PART = 5.5, 2.5
+"""Copies of the trained weights in memory at the peak of an audit, beside its models: in all, and
+for each part of the ledger. With the weights of 135 M, 2 parts took 10.2 and 4 took 15.6."""
 _MOST_MERGED_APART = {torch.float32: 1e-4, torch.bfloat16: 2.0**-7}
 """Most distance of a stored student from its start with the adapters merged, relative to the norm
 of each of its parameters: what saving rounds away, and matrix products of another processor."""
@@ -43,9 +48,11 @@ def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
     """Load the round's initial and final weights, after checking that the ledger matches them.
 
     Raises:
+        RefusedError: ``audit-memory`` if the audit would not fit into this machine's memory.
         ValueError: if the ledger belongs to other weights, or does not add up.
     """
     policy, start, end = _read(runner, subject)
+    _refuse_larger_than_memory(subject, start)
     conservation = subject.ledger.check(start, end)
     policy.model.float()  # scorers and surgery compute in fp32, in whatever it was saved
     # The model lends its architecture to the scorers; what it holds must not change with them.
@@ -93,6 +100,21 @@ def _read(runner: StepRunner, subject: AuditedStudent) -> tuple[Policy, Weights,
     load_adapter(model, folder / ADAPTER, is_added=True)
     _refuse_other_merge(subject.reference, merged_weights(model), stored)
     return Policy(model, student.tokenizer), start, adapter_weights(model)
+
+
+def _refuse_larger_than_memory(subject: AuditedStudent, start: Weights) -> None:
+    """Raise RefusedError if integrating takes more memory than there is beside the models."""
+    parts = max((len(segment.norms) for segment in subject.ledger.manifest.segments), default=0)
+    needed = (_COPIES + _COPIES_OF_PART * parts) * size_of(start)
+    free = free_memory(torch.device("cpu"))
+    if needed > free:
+        raise RefusedError(
+            "audit-memory",
+            f"the audit of {subject.reference!r} needs {needed / _GIB:.1f} GiB of host memory "
+            f"beside its models, because it holds its weights several times for each of {parts} "
+            f"parts; {free / _GIB:.1f} GiB are free: run it on a larger host (stage audit of the "
+            "flavor), or train adapters (loop.adapter), whose ledger is small",
+        )
 
 
 def _refuse_other_merge(reference: str, merged: Weights, stored: Mapping[str, Tensor]) -> None:

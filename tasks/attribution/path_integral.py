@@ -100,6 +100,7 @@ def allocate(
         share, sizes_B = _integrate(scorer, encoded, stretch, allowed)
         segments.append(share)
         before_N = after_N
+        del stretch
     if start_N is None or before_N is None:
         raise RefusedError(
             "no-displacements",

@@ -179,14 +179,20 @@ class Stretch:
 
 
 def stretches(ledger: Ledger, start: Weights) -> Iterator[Stretch]:
-    """Walk a run from its first weights to its last, one segment in memory at a time."""
+    """Walk a run from its first weights to its last, one segment in memory at a time.
+
+    A loop over it holds two, unless its body ends with ``del stretch``.
+    """
     saved, end = ledger.manifest.saved, start
     for walked in ledger.walk(start):
         parts, norms, end = dict(walked.parts), dict(walked.segment.norms), walked.end
         if saved:
             parts[SAVING], norms[SAVING] = _zeros(end), 0.0
         segment = walked.segment.model_copy(update={"norms": norms})
-        yield Stretch(segment, walked.start, parts)
+        stretch = Stretch(segment, walked.start, parts)
+        del walked, parts
+        yield stretch
+        del stretch  # before the next is read: who walks should let go of it too
     if saved:
         yield _saving(segment, end, saved)
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from tasks.attribution.audit import explain
-from tasks.attribution.opened import open_models
+from tasks.attribution.opened import load_weights, open_models
 from tasks.attribution.subject import find_subject
 from tasks.attribution.surgery import scale_teachers
+from tasks.ledger.reader import Ledger
 from tasks.model.files import load_model
 from tasks.mopd.round import starting_from
 from tests.support.courses import behavior
@@ -95,3 +96,18 @@ def test_it_can_teach_a_student_in_fp32(runner, plan, run):
     again = Run(runner, mixed, told())
     # The teacher is the start but for the round and bf16.
     assert 0 < again.metrics()["kl/shout"][0] < 1e-2
+
+
+def test_an_audit_that_does_not_fit_into_memory_is_refused_before_the_ledger_is_read(
+    runner, run, monkeypatch
+):
+    subject = find_subject(runner, run.student.digest)
+    weights = sum(t.numel() for t in load_weights(runner, run.student).values())
+    parts = len(subject.ledger.manifest.segments[0].norms)
+    needed = int(4 * weights * (5.5 + 2.5 * parts))
+    monkeypatch.setattr("tasks.attribution.opened.free_memory", lambda _: needed + 1)
+    open_models(runner, subject)
+    monkeypatch.setattr("tasks.attribution.opened.free_memory", lambda _: needed - 1)
+    monkeypatch.setattr(Ledger, "check", None)
+    with refused("audit-memory", run.student.digest):
+        open_models(runner, subject)
