@@ -4,6 +4,8 @@ A reason, an owner or a name in a message is text that another team wrote. Raw, 
 screen and print a verdict of its own, so ``plain`` and ``paragraph`` remove what steers a terminal.
 """
 
+_DOCTOR = "`provost doctor` checks this machine and the store"
+
 
 def plain(text: str) -> str:
     """Return text as one line: white space as blanks, without control and invisible characters."""
@@ -98,8 +100,12 @@ class PlatformError(LineageError):
     """A failure of the machine, the network or the storage."""
 
     def __str__(self) -> str:
-        """Return the message with a pointer to ``provost doctor`` behind it."""
-        return f"{super().__str__()} (`provost doctor` checks this machine and the store)"
+        """Return the message with a pointer to ``provost doctor`` behind it.
+
+        Once: flytekit makes another error of the same type from the text of the first.
+        """
+        text = super().__str__()
+        return text if _DOCTOR in text else f"{text} ({_DOCTOR})"
 
 
 class StoreFullError(PlatformError):
@@ -111,9 +117,7 @@ class StoreUnfitError(LineageError):
 
     def __init__(self, message: str, *, code: str = "") -> None:
         """Put a pointer to ``provost doctor`` before the message."""
-        super().__init__(
-            f"`provost doctor` checks this machine and the store. {message}", code=code
-        )
+        super().__init__(f"{_DOCTOR}. {message}", code=code)
 
 
 class UnreachableError(PlatformError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lineage.errors import RefusedFileError, StoreFullError
+from lineage.errors import RefusedFileError, StoreFullError, UnreachableError
 from lineage.records.record import Records
 from lineage.store.store import FolderStore, open_store
 from tests.support.making import checkpoint, write_record
@@ -133,3 +133,10 @@ def test_a_store_can_be_moved_and_read_elsewhere(store, tmp_path):
     moved = Path(store.uri).rename(tmp_path / "elsewhere")
     assert (FolderStore(moved).tree(tree) / "config.json").is_file()
     assert Records(FolderStore(moved)).output(record).output == tree
+
+
+@pytest.mark.parametrize("kind", [StoreFullError, UnreachableError])
+def test_an_error_that_is_made_again_from_its_text_points_to_the_doctor_once(kind):
+    again = kind(f"Error encountered while executing climb:\n{kind('no space')}")
+    assert str(again).count("provost doctor") == 1
+    assert str(kind("no space")).count("provost doctor") == 1
