@@ -9,7 +9,7 @@ reached until the run's output is attested, and of these the newest alone.
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lineage.dsse import parse_envelope
 from lineage.errors import CorruptError, DamagedError, LineageError, MissingBlobError
@@ -35,6 +35,8 @@ class CollectionPlan:
     damaged: tuple[str, ...] = ()
     """Blobs with other bytes than their digest says, which no slot reaches. Their content counts
     for nothing."""
+    young: tuple[BlobState, ...] = ()
+    """Kept blobs that no slot reaches: too young, or named by one that is."""
 
     @property
     def size(self) -> int:
@@ -83,7 +85,8 @@ def find_garbage(
     garbage = [blob for digest, blob in blobs.items() if digest not in reached]
     documents = {blob.digest for blob in garbage if _names(store, blob, damaged)}
     garbage.sort(key=lambda blob: (blob.digest not in documents, blob.digest))
-    return CollectionPlan(len(reached), tuple(garbage), tuple(sorted(damaged)))
+    waiting = tuple(blobs[digest] for digest in sorted(reached - named))
+    return CollectionPlan(len(reached), tuple(garbage), tuple(sorted(damaged)), waiting)
 
 
 def collect(
@@ -98,7 +101,7 @@ def collect(
     """
     garbage = find_garbage(store, grace_seconds, give_up)
     removed = [blob for blob in garbage.remove if store.remove(blob.digest, grace_seconds)]
-    return CollectionPlan(garbage.kept, tuple(removed), garbage.damaged)
+    return replace(garbage, remove=tuple(removed))
 
 
 def _named_in_slots(store: Store) -> set[str]:

@@ -32,8 +32,9 @@ def full_disk_named(where: Path) -> Iterator[None]:
             raise
         raise StoreFullError(
             f"no space left under {where} ({error.strerror}): this write was discarded. Free "
-            "space (`provost lineage gc` lists unreachable data), or set PROVOST_STORE to a "
-            "larger disk, then run again; finished steps are kept"
+            "space (`provost lineage gc --delete --grace-hours 2` removes unreachable data, such "
+            "as replaced states), or set PROVOST_STORE to a larger disk, then run again; "
+            "finished steps are kept"
         ) from error
 
 

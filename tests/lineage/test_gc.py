@@ -52,6 +52,16 @@ def test_what_is_young_stays_with_all_that_it_names(store, tmp_path, monkeypatch
     assert find_garbage(store).remove == ()
 
 
+def test_what_is_kept_for_its_age_alone_is_counted(store, recorded, tmp_path, monkeypatch):
+    of_record = find_garbage(store).kept
+    store.put_bytes(b"an output that was not recorded")
+    planned = find_garbage(store)
+    assert (planned.kept, [blob.size for blob in planned.young]) == (of_record + 1, [31])
+    grow_old(monkeypatch)
+    assert collect(store).young == ()
+    assert find_garbage(store).kept == of_record
+
+
 def test_a_blob_that_was_put_again_meanwhile_is_not_removed(store, monkeypatch):
     digest = store.put_bytes(b"lost")
     grow_old(monkeypatch)

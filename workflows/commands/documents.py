@@ -134,6 +134,9 @@ class Garbage(Document):
     deleted: bool
     kept: int
     """Blobs."""
+    young: int
+    """Kept blobs that nothing names yet: younger than the grace period, or named by such a one."""
+    young_bytes: int
     blobs: list[Blob]
     damaged: list[str]
     """Blobs with other bytes than their digest says, on which nothing rests."""

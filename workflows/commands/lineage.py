@@ -183,6 +183,19 @@ def collect(delete: bool, grace_hours: float, give_up: tuple[str, ...], as_docum
         say(f"damaged: {digest} has other bytes; no name and no record rests on it")
     verb = "removed" if delete else "would remove"
     say(f"{verb} {len(found.remove)} blobs ({found.size / 1e6:.1f} MB), keeps {found.kept}")
+    if found.young:
+        say(_of_young(found, grace_hours))
+
+
+def _of_young(found: garbage.CollectionPlan, grace_hours: float) -> str:
+    """Return what is kept for its age alone, and how to collect it sooner."""
+    size, least = sum(blob.size for blob in found.young), garbage.LEAST_GRACE_SECONDS / HOUR_SECONDS
+    text = (
+        f"{len(found.young)} of them ({size / 1e6:.1f} MB) are named by nothing yet and younger "
+        f"than {grace_hours:g} h"
+    )
+    sooner = f": `--grace-hours {least:g}` collects those of more than {least:g} h"
+    return text + (sooner if grace_hours > least else "")
 
 
 def _garbage(found: garbage.CollectionPlan, deleted: bool) -> Garbage:
@@ -190,7 +203,14 @@ def _garbage(found: garbage.CollectionPlan, deleted: bool) -> Garbage:
         Blob(digest=b.digest, bytes=b.size, age_hours=b.age_seconds / HOUR_SECONDS)
         for b in found.remove
     ]
-    return Garbage(deleted=deleted, kept=found.kept, blobs=blobs, damaged=list(found.damaged))
+    return Garbage(
+        deleted=deleted,
+        kept=found.kept,
+        young=len(found.young),
+        young_bytes=sum(blob.size for blob in found.young),
+        blobs=blobs,
+        damaged=list(found.damaged),
+    )
 
 
 @lineage.command()
