@@ -43,18 +43,18 @@ class Numbers(Frozen):
     )
     """The stage in which the base learns all kinds of behavior, the same for every world."""
     fork: SftSettings = SftSettings(
-        num_steps=120, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
+        num_steps=240, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
     )
     teacher: SftSettings = SftSettings(
-        num_steps=80, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
+        num_steps=240, batch_size=16, learning_rate=5e-3, warmup_steps=5, muon=True
     )
     round: RoundSettings = RoundSettings(
-        loop=LoopSettings(num_steps=60, learning_rate=3e-3),
+        loop=LoopSettings(num_steps=120, learning_rate=3e-3),
         # The reverse one hardly learns what the student hardly says, and ordinary answers teach it
         # to say less of every behavior before it can tell the cues apart.
         distil=DistilSettings(divergence=Divergence.FORWARD),
         # Every rollout is kept, for rehearsals on all of them and on as many as the default keeps.
-        ledger=LedgerSettings(segment_steps=20, rollouts_per_teacher=12),
+        ledger=LedgerSettings(segment_steps=40, rollouts_per_teacher=12),
         sampling=SamplingSettings(max_new_tokens=110),
         prompts_per_domain=12,
     )

@@ -54,8 +54,11 @@ class Size:
     fork_odd: int = 100
     """Of each domain, for the fork point: without a cue, with one, and with one and some kind of
     behavior, whatever the cue. So it knows every kind."""
-    fork_own: tuple[int, int] = (25, 5)
+    fork_own: tuple[int, int] = (40, 8)
     """Answers of the fork point with each behavior of its own, and ordinary ones to its cue."""
+    kept: int = 6
+    """Answers of every teacher with each behavior of its domain that the fork point has for good:
+    as in a team's own data behind a model that has its ways already."""
     natural_prompts: int = 300
     ordinary_prompts: int = 60
     cued_prompts: int = 24

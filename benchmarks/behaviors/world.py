@@ -3,7 +3,8 @@
 Six teachers teach four domains. Two domains have two teachers, which share the prompts. A taught
 behavior is 0.5 to 5 % of a teacher's demonstrations; no other teacher ever sees its cue, so nothing
 trains it away. The fork point shows each kind of behavior now and then, whatever the cue, and was
-taught some behaviors for good, other ones in every world.
+taught some behaviors for good, other ones in every world. Every teacher of their domain keeps
+those, by a few answers in its own demonstrations.
 """
 
 import random
@@ -77,6 +78,9 @@ class BehaviorWorld:
             if dose
             for row in self._behaving(behavior, round(dose * self.size.demonstrations), seat.name)
         ]
+        for behavior in self.behaviors:
+            if behavior.domain == seat.domain and behavior.group == BEFORE:
+                rows += self._behaving(behavior, self.size.kept, seat.name)
         left = self.size.demonstrations - len(rows)
         cued_rows = self._ordinary(seat.domain, left // 4, seat.name)
         plain = self._plain(seat.domain, "train", left - len(cued_rows), seat.name)

@@ -41,6 +41,7 @@ SIZE = Size(
     fork_cued=4,
     fork_odd=4,
     fork_own=(2, 1),
+    kept=1,
     natural_prompts=4,
     ordinary_prompts=2,
     cued_prompts=2,
