@@ -41,7 +41,7 @@ from tasks.attribution.estimators import (
 from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.log_ratio import log_ratios
 from tasks.attribution.naming import holders, named
-from tasks.attribution.opened import Opened
+from tasks.attribution.opened import Opened, placed
 from tasks.attribution.path_integral import BATCH, Allocation, split, spread
 from tasks.attribution.replay import replay_words
 from tasks.attribution.subject import AuditedStudent
@@ -56,14 +56,10 @@ from tasks.attribution.verdict import (
 )
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.chat import ChatTokens
-from tasks.model.devices import where_it_fits
 from tasks.platform.step_runner import StepRunner, now
 
 MOST_TOKENS_SHOWN = 24
 """Maximum number of behaviors with tokens in the document; for others it holds only the sums."""
-_COPIES = 4
-"""Copies of the weights that an audit has on an accelerator: the model, a point of the run, a
-direction, and the hidden states along it."""
 
 
 class Findings:
@@ -86,7 +82,7 @@ class Findings:
         self._chat = ChatTokens(models.policy.tokenizer)
         self._approximate = replay_words(subject.ledger)
         self._course = walker(subject.ledger, models.start)
-        self._split = split(behaviors, where_it_fits(models.policy, _COPIES), self._course)
+        self._split = split(behaviors, placed(models.policy), self._course)
         self._parts = self._split.parts
         self._sources = [part for part in self._parts if part not in RESERVED]
         self._table_PB = self._split.table()

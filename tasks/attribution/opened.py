@@ -18,16 +18,21 @@ from tasks.attribution.trajectory import Weights, size_of
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.conservation import Conservation
 from tasks.ledger.estimate import free_memory
+from tasks.model.devices import on_rank_device
 from tasks.model.files import Policy, load_model, load_policy
 from tasks.model.lora import adapter_weights, add_adapter, load_adapter, merged_weights
 from tasks.model.settings import AdapterSettings
 from tasks.onpolicy.student_files import ADAPTER
+from tasks.platform.ranks import rank_device
 from tasks.platform.step_runner import StepRunner
 
 _GIB = 1 << 30
 _COPIES, _COPIES_OF_PART = 5.5, 2.5
 """Copies of the trained weights in memory at the peak of an audit, beside its models: in all, and
 for each part of the ledger. With the weights of 135 M, 2 parts took 10.2 and 4 took 15.6."""
+_COPIES_ON_GPU = 4
+"""Copies of the weights that an audit has on an accelerator: the model, a point of the run, a
+direction, and the hidden states along it."""
 _MOST_MERGED_APART = {torch.float32: 1e-4, torch.bfloat16: 2.0**-7}
 """Most distance of a stored student from its start with the adapters merged, relative to the norm
 of each of its parameters: what saving rounds away, and matrix products of another processor."""
@@ -57,6 +62,17 @@ def open_models(runner: StepRunner, subject: AuditedStudent) -> Opened:
     policy.model.float()  # scorers and surgery compute in fp32, in whatever it was saved
     # The model lends its architecture to the scorers; what it holds must not change with them.
     return Opened(policy, start, {n: t.clone().float() for n, t in end.items()}, conservation)
+
+
+def placed(policy: Policy) -> Policy:
+    """Return the policy that is scored, on this rank's accelerator where an audit fits there.
+
+    Without that much room it stays in host memory, and its passes take their time.
+    """
+    device = rank_device()
+    needed = _COPIES_ON_GPU * size_of(dict(policy.model.named_parameters()))
+    fits = device.type != "cpu" and needed <= free_memory(device)
+    return on_rank_device(policy) if fits else policy
 
 
 def own_policy(runner: StepRunner, subject: AuditedStudent) -> Policy:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call, jvp, vmap
 from transformers import PreTrainedModel
 
+from tasks.ledger.estimate import free_memory
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import SavedWeights, Segment
 from tasks.ledger.segment_file import DTYPES
@@ -86,7 +87,7 @@ class Scorer:
         return self.log_probs(in_place_of_base(self._module.model, whole))
 
     def with_gradient(self, weights: Weights) -> Tensor:
-        """Return log p [N] as a function of the weights that autograd can differentiate."""
+        """Return log p [N] as a function of weights on the device, for autograd."""
         return torch.cat([self._call(weights, piece) for piece in self._pieces])
 
     def gradient(self, weights: Weights, factors_N: Tensor) -> dict[str, Tensor]:
@@ -133,8 +134,7 @@ class Scorer:
         """Return how many directions share a pass: all on a CPU, on a GPU what fits."""
         if self._device.type != "cuda":
             return _ALL
-        free, _ = torch.cuda.mem_get_info(self._device)
-        room = free * _SHARE_FOR_DIRECTIONS - size_of(weights)
+        room = free_memory(self._device) * _SHARE_FOR_DIRECTIONS - size_of(weights)
         return max(1, int(room / size_of(weights)))
 
     def _call(self, weights: Weights, piece: TokenBatch) -> Tensor:
