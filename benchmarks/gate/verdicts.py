@@ -22,8 +22,8 @@ LEAST_LOST = 0.05
 
 def is_open(judged: Judged) -> bool:
     """Return whether neither health nor scores decide a verdict, so that it is left to the rest."""
-    learned = any(reason.code == "nothing-left" for reason in judged.reasons)
-    return judged.verdict is not Verdict.DOES_NOT_FIT and not learned
+    by_scores = {"nothing-left", "gain-unclear"} & {reason.code for reason in judged.reasons}
+    return judged.verdict is not Verdict.DOES_NOT_FIT and not by_scores
 
 
 def summary(results: Row, names: Sequence[str]) -> Row:

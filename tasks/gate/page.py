@@ -85,7 +85,7 @@ def _checks(measure: TeacherMeasure, judged: Judged) -> dict[str, _Cell]:
         "verdict": _Cell(judged.verdict.value, judged.verdict is not Verdict.FITS),
         "score, from student to teacher": _Cell(
             f"{scores.student:.2f} to {scores.teacher:.2f} (± {Z * scores.error:.2f})",
-            "no-gain" in codes,
+            bool(codes & {"no-gain", "gain-unclear"}),
         ),
         "reverse KL, nats per token": _Cell(f"{reading.kl:.3f}"),
         "forward KL, nats per token": _Cell(f"{reading.forward_kl:.3f}"),

@@ -5,6 +5,7 @@ of merges: the regression that was here ranked fresh cases no better than two te
 docs/results/gate.md).
 """
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -62,9 +63,9 @@ def judge(measure: TeacherMeasure, subject: str, settings: GateSettings) -> Judg
         verdict, remedy, found = Verdict.DOES_NOT_FIT, Remedy.DROP, decisive
     elif learned:
         verdict, remedy, found = Verdict.FITS, Remedy.NONE, []
-    elif measure.swap is None:
-        verdict, remedy, found = Verdict.UNKNOWN, Remedy.WARM_UP, [_untested(measure, subject)]
-    elif measure.swap.suspect:
+    elif undecided := [*_undecided(measure, subject, settings)]:
+        verdict, remedy, found = Verdict.UNKNOWN, Remedy.WARM_UP, undecided
+    elif measure.swap is not None and measure.swap.suspect:
         verdict, remedy = Verdict.FITS_AFTER_REMEDY, Remedy.WARM_UP
         found = [_other_words(measure, measure.swap, subject)]
     else:
@@ -120,12 +121,42 @@ def _decisive(
         yield Finding(
             "swapped-path", "refusal", subject, evidence, "compare both releases' checkpoints"
         )
-    if not learned and not ahead:
+    if not learned and not scores.difference > 0:  # NaN too
         evidence = (
             f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
             f"{scores.student:.2f}: it has nothing to teach there"
         )
         yield Finding("no-gain", "refusal", subject, evidence, _LEAVE_OUT)
+
+
+def _undecided(measure: TeacherMeasure, subject: str, settings: GateSettings) -> Iterator[Finding]:
+    """Yield what the gate's tests left open, for want of prompts or of right answers."""
+    scores = measure.scores
+    if not _is_ahead(measure, settings):
+        evidence = (
+            f"on {scores.prompts} prompts it scores {scores.teacher:.2f} and the student "
+            f"{scores.student:.2f}: a lead of {scores.difference:.2f} with "
+            f"{settings.clear:g} standard errors of {settings.clear * scores.error:.2f}, which may "
+            "be chance"
+        )
+        step = (
+            f"ask on about {_prompts_to_tell(measure, settings)} prompts "
+            "(gate_prompts_per_domain), or warm the student up on its answers before the merge, "
+            "which measures what it brings (on_misfit=remedy)"
+        )
+        yield Finding("gain-unclear", "refusal", subject, evidence, step)
+    if measure.swap is None:
+        yield _untested(measure, subject)
+
+
+def _prompts_to_tell(measure: TeacherMeasure, settings: GateSettings) -> int:
+    """Return the number of prompts on which a lead like this one is mostly clear.
+
+    The error falls with the root of the prompts. Twice of what the lead just needs: a lead that is
+    2.8 standard errors on average is more than 2 in four of five tries.
+    """
+    scores = measure.scores
+    return math.ceil(2 * scores.prompts * (settings.clear * scores.error / scores.difference) ** 2)
 
 
 def _is_ahead(measure: TeacherMeasure, settings: GateSettings) -> bool:

@@ -32,7 +32,7 @@ def test_a_teacher_that_is_ahead_in_the_students_words_fits():
         ({"finite": False, "from_uniform": math.nan}, {}, "teacher-not-finite"),
         ({"from_uniform": 0.01}, {}, "teacher-uniform"),
         ({"unsteady": 0.01}, {}, "teacher-unsteady"),
-        ({}, {"difference": 0.09}, "no-gain"),
+        ({}, {"difference": 0.0}, "no-gain"),
         ({}, {"difference": -0.2}, "no-gain"),
     ],
 )
@@ -45,6 +45,22 @@ def test_what_no_remedy_helps(reading, scores, code):
 
 def test_a_gain_is_clear_from_two_standard_errors_on():
     assert judged(measured({}, {"difference": 0.11})).verdict is Verdict.FITS
+
+
+def test_a_lead_within_two_standard_errors_is_left_open_with_the_prompts_that_would_tell():
+    found = judged(measured({}, {"prompts": 32, "difference": 0.08}))
+    assert (found.verdict, found.remedy) == (Verdict.UNKNOWN, Remedy.WARM_UP)
+    [told] = found.reasons
+    assert (told.code, told.severity) == ("gain-unclear", "refusal")
+    assert "a lead of 0.08 with 2 standard errors of 0.10" in told.evidence
+    # 2 x 32 x (0.1 / 0.08)^2
+    assert "about 100 prompts" in told.next_step
+
+
+def test_a_lead_that_is_left_open_is_not_tested_for_other_words_either():
+    found = judged(measured({}, {"difference": 0.08}, swap=None))
+    assert found.verdict is Verdict.UNKNOWN
+    assert codes(found) == ["gain-unclear", "gate-unknown"]
 
 
 BETTER_EXPLAINED = SwapRow(
