@@ -34,6 +34,8 @@ class TokenBatch:
     """The sequence of each chosen token."""
     columns_N: Tensor
     """The column of each chosen token; the logits that predict it are one column to the left."""
+    lengths: tuple[int, ...] = ()
+    """Number of tokens of each sequence, without padding; () where none is padded."""
     runs: tuple[PrefixRun, ...] = ()
     """Neighboring sequences that begin alike, before the first token that predicts a chosen one; ()
     where no token is shared."""
@@ -43,8 +45,13 @@ class TokenBatch:
     @property
     def num_read(self) -> int:
         """Number of tokens that a model reads, if it reads shared tokens once."""
+        return tokens_read(self.ids_BS.shape[1] - 1, self.lengths_read, self.runs)
+
+    @property
+    def lengths_read(self) -> tuple[int, ...]:
+        """Number of tokens that are read of each sequence: its last predicts nothing."""
         num_rows, length = self.ids_BS.shape
-        return tokens_read(num_rows, length - 1, self.runs)  # the last predicts nothing
+        return tuple(max(1, size - 1) for size in self.lengths or (length,) * num_rows)
 
     @property
     def tokens_N(self) -> Tensor:
@@ -90,22 +97,24 @@ def pad_right(
             "first-token", "the first token of a sequence has no prediction: choose later tokens"
         )
     rows_N, columns_N = chosen_BS.nonzero(as_tuple=True)
+    lengths = tuple(len(row) for row in ids)
     if any(each is not None for each in pixels):
-        return TokenBatch(ids_BS, rows_N, columns_N, pixels_B=tuple(pixels))
+        return TokenBatch(ids_BS, rows_N, columns_N, lengths, pixels_B=tuple(pixels))
     # The token before the first chosen one predicts it, so each sequence reads that itself.
-    limits_B = [row.index(True) - 1 if any(row) else longest for row in map(list, chosen)]
-    return TokenBatch(ids_BS, rows_N, columns_N, shared_runs(ids_BS, limits_B))
+    limits_B = [row.index(True) - 1 if any(row) else len(row) - 1 for row in map(list, chosen)]
+    return TokenBatch(ids_BS, rows_N, columns_N, lengths, shared_runs(ids_BS, limits_B))
 
 
 def chosen_hidden(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
     """Return the last layer's hidden states [N, D] that predict the chosen tokens.
 
     Padding is to the right of every token, where causal attention does not look, so attention needs
-    no mask and takes its fastest path. The results at padding are not used. Shared prefixes are
-    computed once, and the last column is left out, because it predicts nothing.
+    no mask and takes its fastest path. The results at padding are not used, nor computed where the
+    model can be packed. Shared prefixes are computed once. A sequence's last token is left out,
+    because it predicts nothing.
     """
     ids_BS, columns_N = batch.ids_BS[:, :-1], batch.columns_N - 1
-    packing = packing_of(model, ids_BS, batch.runs)
+    packing = None if batch.pixels_B else packing_of(model, ids_BS, batch.lengths_read, batch.runs)
     if packing is not None:
         places_N = packing.places(batch.rows_N, columns_N)
     else:

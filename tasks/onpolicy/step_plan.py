@@ -63,8 +63,7 @@ def plan_step(
 
     ``max_tokens`` bounds the padded size of a microbatch; a single longer rollout gets its own.
     Each teacher's number of microbatches is a multiple of ``num_ranks``, if it has enough rollouts.
-    If the model reads shared prefixes once, the responses to a prompt stay together wherever fewer
-    tokens are then read.
+    If the model reads shared prefixes once and no padding, responses to a prompt stay together.
 
     Raises:
         ValueError: if no rollout has a response token to learn from.
@@ -83,13 +82,11 @@ def plan_step(
         raise RefusedError(
             "all-masked", "every teacher is masked, so nothing is left to learn from: unmask one"
         )
-    lists = [items for _, items in sorted(by_teacher.items())]
-    arrangements = [[_by_length(items) for items in lists]]
-    if reads_prefixes_once:
-        grouped = [_by_prompt(items, max_tokens) for items in lists]
-        arrangements += [grouped] if any(len(unit) > 1 for each in grouped for unit in each) else []
-    plans = [_plan(units, max_tokens, pad_id, num_ranks) for units in arrangements]
-    return min(plans, key=_cost)
+    units = [
+        _by_prompt(items, max_tokens) if reads_prefixes_once else _by_length(items)
+        for _, items in sorted(by_teacher.items())
+    ]
+    return _plan(units, max_tokens, pad_id, num_ranks)
 
 
 def _by_length(items: Sequence[Weighted]) -> list[list[Weighted]]:
@@ -131,11 +128,6 @@ def _plan(
         for size in fill(rows, sizes, num_ranks):
             plan.append(microbatch_of(list(islice(remaining, size)), pad_id))
     return plan
-
-
-def _cost(plan: Iterable[Microbatch]) -> int:
-    """Return the tokens of a plan's passes: the teacher's, and the student's forward and back."""
-    return sum(3 * each.tokens.num_read + each.teacher_tokens.num_read for each in plan)
 
 
 def token_scales(parts: Sequence[Sequence[ScoredRollout]]) -> list[dict[str, float]]:

@@ -4,13 +4,13 @@ Episodes are tokenized here (``tasks.model.chat``) and handed to TRL as ids with
 training sees the same tokens as sampling does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from datasets import Dataset
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -19,12 +19,13 @@ from tasks.contracts.refusal import RefusedError
 from tasks.model.architecture import positions_in
 from tasks.model.chat import Tokens
 from tasks.model.files import Policy
+from tasks.model.kernels.unread_tokens import reads_prefixes_once
+from tasks.sft.response_loss import NOT_LEARNED, ResponseTrainer
 from tasks.sft.settings import LossMean, SftSettings
-from tasks.supervised.dropout import residual_dropout
+from tasks.supervised.dropout import is_noisy, residual_dropout
 from tasks.supervised.optimizers import optimizers_of
 from tasks.supervised.training import Watch, configured, run_trainer
 
-_NOT_LEARNED = -100
 _ROW = "row"
 """Column of the data set that says which row it is."""
 
@@ -47,33 +48,16 @@ def supervise(
     """
     model = policy.model.float()  # bf16 weights would lose most of a small update
     _check(rows, model)
-    with_images = any(row.pixels is not None for row in rows)
-    if with_images and settings.loss_mean is not LossMean.TOKENS:
-        raise RefusedError(
-            "images-not-taken",
-            f"demonstrations with images are learned by the mean of {LossMean.TOKENS}, but "
-            f"loss_mean is {settings.loss_mean}: leave it out",
-        )
-    data = Dataset.from_dict(
-        {
-            "input_ids": [list(row.ids) for row in rows],
-            "labels": [
-                [token if written else _NOT_LEARNED for token, written in zip(*row, strict=True)]
-                for row in ((row.ids, row.is_response) for row in rows)
-            ],
-            **({_ROW: list(range(len(rows)))} if with_images else {}),
-        }
-    )
     optimizers = optimizers_of(model, settings)
-    make = SFTTrainer if settings.loss_mean is LossMean.TOKENS else RowMeanTrainer
-    trainer = make(
+    with_images = any(row.pixels is not None for row in rows)
+    trainer = _trainer_of(model, settings, with_images=with_images)(
         model=model,
         args=configured(SFTConfig, settings, seed, scratch)(
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
             remove_unused_columns=not with_images,
         ),
-        train_dataset=data,
+        train_dataset=_data_set(rows, with_images=with_images),
         processing_class=policy.tokenizer,
         optimizers=optimizers,
     )
@@ -81,6 +65,38 @@ def supervise(
         trainer.data_collator = _WithPixels(trainer.data_collator, rows)
     with residual_dropout(model, settings.dropout):
         return run_trainer(trainer, optimizers, watch)
+
+
+def _trainer_of(
+    model: PreTrainedModel, settings: SftSettings, *, with_images: bool
+) -> Callable[..., SFTTrainer]:
+    """Return the trainer for a model: TRL's own for embedded images and for a router's loss."""
+    has_router_loss = getattr(model.config, "output_router_logits", False)
+    if not with_images and not has_router_loss:
+        reads_prefixes_once(model, 1)  # tried now: on a GPU training is in autocast, less exact
+        # What rows share would share its noise too.
+        shares = not settings.dropout and not is_noisy(model)
+        return partial(ResponseTrainer, mean=settings.loss_mean, shares_prefixes=shares)
+    if settings.loss_mean is not LossMean.TOKENS:
+        code = "images-not-taken" if with_images else "router-loss"
+        what = "demonstrations with images" if with_images else "models with a router loss"
+        raise RefusedError(
+            code,
+            f"{what} learn by the mean of {LossMean.TOKENS}, but loss_mean is "
+            f"{settings.loss_mean}: leave it out",
+        )
+    return SFTTrainer
+
+
+def _data_set(rows: Sequence[Tokens], *, with_images: bool) -> Dataset:
+    labels = [
+        [token if written else NOT_LEARNED for token, written in zip(*row, strict=True)]
+        for row in ((row.ids, row.is_response) for row in rows)
+    ]
+    numbers = {_ROW: list(range(len(rows)))} if with_images else {}
+    return Dataset.from_dict(
+        {"input_ids": [list(row.ids) for row in rows], "labels": labels, **numbers}
+    )
 
 
 class _WithPixels:
@@ -99,40 +115,6 @@ class _WithPixels:
         given = [row.pixels for row in rows if row.pixels is not None]
         pixels = {"pixel_values": torch.cat(given)} if given else {}
         return {**self._collate(plain), **pixels}
-
-
-class RowMeanTrainer(SFTTrainer):
-    """TRL's trainer with the mean over the rows of each row's mean over its tokens."""
-
-    def compute_loss(  # type: ignore[override]
-        self,
-        model: PreTrainedModel,
-        inputs: Mapping[str, Tensor],
-        return_outputs: bool = False,  # noqa: FBT001, FBT002 - as transformers calls it
-        num_items_in_batch: Tensor | None = None,
-    ) -> Tensor:
-        """Return the loss of a batch."""
-        assert not return_outputs, "only an evaluation of the trainer's own would need them"
-        ids_BS, mask_BS = inputs["input_ids"], inputs["attention_mask"]
-        logits_BSV = model(input_ids=ids_BS, attention_mask=mask_BS, use_cache=False).logits
-        self._total_train_tokens += int(mask_BS.sum())
-        return mean_of_rows(logits_BSV, inputs["labels"])
-
-
-def mean_of_rows(logits_BSV: Tensor, labels_BS: Tensor) -> Tensor:
-    """Return the mean over rows of the mean cross-entropy [nats] of their learned tokens.
-
-    A row without a learned token does not count.
-    """
-    labels_BS = labels_BS[:, 1:]
-    losses_BS = cross_entropy(
-        logits_BSV[:, :-1].float().transpose(1, 2),
-        labels_BS,
-        ignore_index=_NOT_LEARNED,
-        reduction="none",
-    )
-    counts_B = (labels_BS != _NOT_LEARNED).sum(1)
-    return (losses_BS.sum(1) / counts_B.clamp(min=1)).sum() / (counts_B > 0).sum().clamp(min=1)
 
 
 def _check(rows: Sequence[Tokens], model: PreTrainedModel) -> None:

@@ -45,3 +45,11 @@ def residual_dropout(model: PreTrainedModel, share: float) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def is_noisy(model: PreTrainedModel) -> bool:
+    """Return whether a model in training has a dropout of its own."""
+    config = model.config.get_text_config(decoder=True)
+    rates = [getattr(config, "attention_dropout", 0.0) or 0.0]
+    rates += [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
+    return any(rates)

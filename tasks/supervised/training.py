@@ -5,9 +5,8 @@ TRL's defaults that surprise on a CPU (bf16, gradient checkpointing, reports) ar
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from transformers import (
@@ -48,25 +47,32 @@ def configured(
     kind: type[Configured], settings: TrainingSettings, seed: int, scratch: Path
 ) -> Callable[..., Configured]:
     """Return TRL's arguments of a kind, which still take what is the stage's own."""
-    return partial(
-        kind,
-        output_dir=str(scratch),
-        max_steps=settings.num_steps,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=1.0,
-        seed=seed,
-        data_seed=seed,
-        bf16=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-        activation_checkpointing=False,
-        logging_steps=min(_LOG_EVERY, settings.num_steps),
-        save_strategy="no",  # states in the store take its place: trainer_state.py
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
+
+    def make(**own: Any) -> Configured:  # noqa: ANN401 - TRL's own
+        arguments = kind(
+            output_dir=str(scratch),
+            max_steps=settings.num_steps,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=1.0,
+            seed=seed,
+            data_seed=seed,
+            bf16=torch.cuda.is_available(),
+            use_cpu=not torch.cuda.is_available(),
+            activation_checkpointing=False,
+            logging_steps=min(_LOG_EVERY, settings.num_steps),
+            save_strategy="no",  # states in the store take its place: trainer_state.py
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            **own,
+        )
+        # transformers would give a batch of this size to each GPU that it sees.
+        arguments._n_gpu = min(1, arguments.n_gpu)
+        return arguments
+
+    return make
 
 
 def run_trainer(trainer: StageTrainer, optimizers: Optimizers, watch: Watch) -> int:

@@ -32,7 +32,8 @@ def used(model):
         "norms": "forward" in vars(model.model.norm),
         "attention": attention,
         "prefixes": reads_prefixes_once(model, 8),
-        "packing": packing_of(model, BATCH.ids_BS[:, :-1], BATCH.runs) is not None,
+        "packing": packing_of(model, BATCH.ids_BS[:, :-1], BATCH.lengths_read, BATCH.runs)
+        is not None,
     }
 
 

@@ -36,7 +36,7 @@ def test_hidden_states_and_gradients_are_those_of_the_whole_layer(make):
         torch.testing.assert_close(own[name], whole[name], msg=name)
 
 
-def test_the_last_mlp_sees_three_tokens_and_the_first_all_but_the_last_column():
+def test_the_last_mlp_sees_three_tokens_and_the_first_all_but_the_last_of_each_row():
     model, seen = tiny_model(), []
     chosen_hidden(model, BATCH)  # the first pass over a model also tries what it can do
     for layer in model.model.layers:
@@ -45,7 +45,8 @@ def test_the_last_mlp_sees_three_tokens_and_the_first_all_but_the_last_column():
             lambda _, inputs: seen.append(tuple(inputs[0].shape))
         )
     chosen_hidden(model, BATCH)
-    assert seen == [(2, 4, 16), (2, 4, 16), (2, 4, 16), (1, 3, 16)]
+    # Four tokens of the first row and two of the second.
+    assert seen == [(1, 6, 16), (1, 6, 16), (1, 6, 16), (1, 3, 16)]
 
 
 def test_an_activation_that_is_computed_again_in_backward_is_the_same():

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3
 from tasks.model.architecture import checkpointed
 from tasks.model.kernels import unread_tokens
 from tasks.model.kernels.shared_prefixes import Packing, PrefixRun, shared_runs
+from tasks.model.kernels.shared_prefixes import tokens_read as lengths_read
 from tasks.model.kernels.unread_tokens import packing_of
 from tasks.model.log_probs import TokenBatch, chosen_hidden, pad_right
 from tests.support.hidden_states import SMALL, gradients, plain_hidden
@@ -110,8 +111,8 @@ def test_groups_of_responses_give_the_numbers_of_reading_all_rows_whole():
 )
 def test_hidden_states_and_gradients_are_those_of_reading_all_rows_whole(make):
     model = make()
-    # Of 3 rows of 6 columns (the seventh predicts nothing) 3 + 3 x 3 tokens are read.
-    assert tokens_read(model) == [12]
+    # The last of 7, 6 and 7 tokens predicts nothing: 3 shared ones and 3, 2 and 3 own are read.
+    assert tokens_read(model) == [11]
     packed_ND, plain_ND = chosen_hidden(model, BATCH), plain_hidden(model, BATCH)
     torch.testing.assert_close(packed_ND, plain_ND)
     packed, whole = gradients(model, packed_ND), gradients(model, plain_ND)
@@ -155,42 +156,86 @@ def test_a_model_that_cannot_be_packed_is_read_whole(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "shared", "packed"),
+    ("lengths", "shared", "packed"),
     [
-        (10, 20, 1, None),  # 9 of 200 tokens saved: less than a twentieth
-        (10, 20, 2, (PrefixRun(10, 2),)),  # 18 of 200
-        (1, 20, 20, None),  # a row alone shares nothing
-        (4, 5, 5, (PrefixRun(4, 4),)),  # equal rows keep a token of their own
+        ([20] * 10, 1, None),  # 9 of 200 tokens saved: less than a twentieth
+        ([20] * 10, 2, 182),  # 18 of 200
+        ([20], 20, None),  # a row alone shares nothing
+        ([5] * 4, 5, 8),  # equal rows keep a token of their own: 4 + 4
+        ([5, 3, 5], 4, 9),  # and so does a row that is shorter than what is shared: 2 + 3 + 1 + 3
+        ([20] * 9 + [11], 0, None),  # 9 of 200 tokens are padding
+        ([20] * 9 + [10], 0, 190),  # 10 of 200
     ],
 )
-def test_packing_is_worth_it_from_a_twentieth_of_all_tokens(rows, columns, shared, packed):
-    ids = torch.ones(rows, columns, dtype=torch.long)
-    found = packing_of(tiny_model(), ids, [PrefixRun(rows, shared)])
-    assert (found and found.runs) == packed
+def test_packing_is_worth_it_from_a_twentieth_of_all_tokens(lengths, shared, packed):
+    ids = torch.ones(len(lengths), max(lengths), dtype=torch.long)
+    runs = [PrefixRun(len(lengths), shared)] if shared else []
+    found = packing_of(tiny_model(), ids, lengths, runs)
+    assert (found and found.num_tokens) == packed
+    # What plans count with is the same, but for own tokens that a run is said to share.
+    if shared < min(lengths):
+        read = lengths_read(ids.shape[1], lengths, runs)
+        assert read == (packed or ids.numel())
+
+
+WHOLE = [[1, 2, 3, 4, 5], [1, 2, 6, 7, 0]]
 
 
 def test_a_packed_row_by_hand():
-    packing = Packing([PrefixRun(2, 2)], 5)
-    ids_1T, positions_1T = packing.pack(torch.tensor([[1, 2, 3, 4, 5], [1, 2, 6, 7, 0]]))
+    packing = Packing(5, [5, 5], [PrefixRun(2, 2)])
+    ids_1T, positions_1T = packing.pack(torch.tensor(WHOLE))
     assert ids_1T.tolist() == [[1, 2, 3, 4, 5, 6, 7, 0]]
     assert positions_1T.tolist() == [[0, 1, 2, 3, 4, 2, 3, 4]]
     # Column 2 of the first row, and the last of both.
     assert packing.places(torch.tensor([0, 0, 1]), torch.tensor([2, 4, 4])).tolist() == [2, 4, 7]
-    whole = packing.whole(ids_1T[:, None, :, None])
-    assert whole[..., 0].squeeze(1).tolist() == [[1, 2, 3, 4, 5], [1, 2, 6, 7, 0]]
-    assert packing.packed(whole.transpose(1, 2))[0, :, 0, 0].tolist() == ids_1T[0].tolist()
+    assert unpacked(packing, ids_1T) == WHOLE
 
 
 def test_a_packed_row_of_two_runs_by_hand():
-    packing = Packing([PrefixRun(1, 0), PrefixRun(2, 2)], 3)
-    ids_1T, positions_1T = packing.pack(torch.tensor([[1, 2, 3], [4, 5, 6], [4, 5, 7]]))
+    packing = Packing(3, [3, 3, 3], [PrefixRun(1, 0), PrefixRun(2, 2)])
+    rows = [[1, 2, 3], [4, 5, 6], [4, 5, 7]]
+    ids_1T, positions_1T = packing.pack(torch.tensor(rows))
     assert ids_1T.tolist() == [[1, 2, 3, 4, 5, 6, 7]]
     assert positions_1T.tolist() == [[0, 1, 2, 0, 1, 2, 2]]
     # The last column of each row.
     assert packing.places(torch.tensor([0, 1, 2]), torch.tensor([2, 2, 2])).tolist() == [2, 5, 6]
+    assert unpacked(packing, ids_1T) == rows
+
+
+def test_a_packed_row_without_padding_by_hand():
+    # 9 is padding. The first two rows share a token, the last two none.
+    rows = torch.tensor([[1, 2, 9, 9], [1, 3, 4, 5], [6, 9, 9, 9], [7, 8, 2, 9]])
+    packing = Packing(4, [2, 4, 1, 3], [PrefixRun(2, 1), PrefixRun(1, 0), PrefixRun(1, 0)])
+    ids_1T, positions_1T = packing.pack(rows)
+    assert ids_1T.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 2]]
+    assert positions_1T.tolist() == [[0, 1, 1, 2, 3, 0, 0, 1, 2]]
+    assert packing.num_tokens == 9
+    # The last token of each row.
+    last = packing.places(torch.tensor([0, 1, 2, 3]), torch.tensor([1, 3, 0, 2]))
+    assert last.tolist() == [1, 4, 5, 8]
+    assert unpacked(packing, ids_1T) == [[1, 2, 0, 0], [1, 3, 4, 5], [6, 0, 0, 0], [7, 8, 2, 0]]
+
+
+def unpacked(packing, ids_1T):
+    """Return the sequences behind a packed row, which has to come out of them again."""
     whole = packing.whole(ids_1T[:, None, :, None])
-    assert whole[..., 0].squeeze(1).tolist() == [[1, 2, 3], [4, 5, 6], [4, 5, 7]]
     assert packing.packed(whole.transpose(1, 2))[0, :, 0, 0].tolist() == ids_1T[0].tolist()
+    return whole[..., 0].squeeze(1).tolist()
+
+
+def test_rows_of_all_lengths_give_the_numbers_of_reading_each_whole():
+    draw, model = random.Random(1), tiny_model()
+    for _ in range(12):
+        rows = sorted(
+            [draw.randrange(1, 4) for _ in range(draw.randrange(2, 12))] for _ in range(6)
+        )
+        chosen = [[False, *(draw.random() < 0.4 for _ in row[1:])] for row in rows]
+        batch = pad_right(rows, chosen, pad_id=0)
+        packed_ND, plain_ND = chosen_hidden(model, batch), plain_hidden(model, batch)
+        torch.testing.assert_close(packed_ND, plain_ND, rtol=1e-4, atol=1e-5)
+        packed, whole = gradients(model, packed_ND), gradients(model, plain_ND)
+        for name in whole:
+            torch.testing.assert_close(packed[name], whole[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_a_model_is_tried_once_and_as_it_was_afterwards():

@@ -167,17 +167,22 @@ def test_responses_to_a_prompt_stay_together_where_prefixes_are_read_once():
     assert prompts_of(apart) == [[1, 2], [1, 2]]
     together = plan_step(GROUPS, TOKEN, 32, pad_id=0, reads_prefixes_once=True)
     assert prompts_of(together) == [[1, 1], [2, 2]]
-    # 2 x 15 tokens predict another, of which 9 are read once: the tenth predicts a response.
-    assert [batch.tokens.num_read for batch in together] == [21, 21]
+    # Of 13 + 15 and 14 + 15 tokens that predict another, 9 are read once: the tenth predicts a
+    # response.
+    assert [batch.tokens.num_read for batch in together] == [19, 20]
+    # Rows of 13 and 14 tokens have too little padding for a packed row.
     assert [batch.tokens.num_read for batch in apart] == [28, 30]
     assert sum(float(batch.weights_N.sum()) for batch in together) == pytest.approx(1.0)
 
 
-def test_rollouts_stay_sorted_by_length_where_that_reads_fewer_tokens():
-    # Together, each prompt's short response is padded to its long one: 2 x 59 - 9 tokens, twice.
+def test_a_short_response_stays_beside_a_long_one_because_padding_is_not_read():
     uneven = [*group(1, (1, 50)), *group(2, (1, 50))]
     plan = plan_step(uneven, TOKEN, 130, pad_id=0, reads_prefixes_once=True)
-    assert prompts_of(plan) == [[1, 2], [1, 2]]
+    assert prompts_of(plan) == [[1, 1], [2, 2]]
+    # 10 and 59 tokens, of which 9 are shared.
+    assert [batch.tokens.num_read for batch in plan] == [60, 60]
+    whole = plan_step(uneven, TOKEN, 130, pad_id=0)
+    assert prompts_of(whole) == [[1, 2], [1, 2]]
 
 
 def test_a_group_that_is_larger_than_a_microbatch_is_split():

@@ -34,7 +34,7 @@ def test_a_deep_model_is_read_by_columns_and_packed_however_it_rounds():
     model = tiny_model(**sizes, weight_deviation=0.06).bfloat16()  # 3 % of the largest logit off
     assert way_of(model, 40) is Way.COLUMNS
     ids = torch.tensor([[5, 6, 7, 8, 9, 10], [5, 6, 7, 8, 11, 12]])
-    assert packing_of(model, ids, [PrefixRun(2, 4)]) is not None
+    assert packing_of(model, ids, [6, 6], [PrefixRun(2, 4)]) is not None
 
 
 @pytest.mark.parametrize("family", ["recurrent-gemma", "rwkv"])

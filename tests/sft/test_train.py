@@ -1,16 +1,20 @@
 """Supervised training: what is masked teaches nothing, and the rest is plain AdamW."""
 
-import math
+import copy
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, Qwen3MoeConfig
 
 from tasks.model.chat import ChatTokens, Tokens
 from tasks.model.files import Policy
+from tasks.model.kernels.unread_tokens import reads_prefixes_once
+from tasks.sft import train as sft
 from tasks.sft.settings import SftSettings
-from tasks.sft.train import mean_of_rows, supervise
+from tasks.sft.train import supervise
 from tasks.supervised.dropout import residual_dropout
 from tasks.supervised.training import Watch
+from tests.support.hidden_states import SMALL
 from tests.support.refused import refused
 from tests.support.tiny_models import SIZES, tiny_model, tokenizer
 
@@ -113,13 +117,43 @@ def test_a_mean_over_rows_counts_a_long_response_as_much_as_a_short_one(tmp_path
     assert max(gaps["tokens"]) > 5e-3
 
 
-def test_a_row_without_a_learned_token_does_not_count_in_the_mean_over_rows():
-    logits = torch.zeros(2, 3, 4)
-    logits[0, 0, 1] = 1.0
-    labels = torch.tensor([[-100, 1, 2], [-100, -100, -100]])
-    # log(e + 3) - 1 for the first token, log(4) for the second.
-    expected = (math.log(math.e + 3) - 1 + math.log(4)) / 2
-    assert mean_of_rows(logits, labels).item() == pytest.approx(expected)
+@pytest.mark.medium
+def test_no_padding_is_read_and_only_learned_tokens_are_scored(tmp_path):
+    model, read, scored = tiny_model(), [], []
+    short, long = ROWS[0], LONG[0]
+    reads_prefixes_once(model, 1)  # a model is tried once
+    model.model.layers[0].mlp.register_forward_pre_hook(
+        lambda _, inputs: read.append(inputs[0].shape[:-1].numel())
+    )
+    model.lm_head.register_forward_pre_hook(lambda _, inputs: scored.append(len(inputs[0])))
+    train(tmp_path, [short, long], model=model, num_steps=1, batch_size=2)
+    alike = [a == b for a, b in zip(short.ids, long.ids, strict=False)].index(False)
+    assert alike > 0
+    assert read == [len(short.ids) - 1 + len(long.ids) - 1 - alike]
+    assert scored == [sum(short.is_response) + sum(long.is_response)]
+
+
+@pytest.mark.medium
+def test_a_batch_without_a_learned_token_moves_nothing(tmp_path):
+    masked = Tokens(ROWS[0].ids, (False,) * len(ROWS[0].ids))
+    # One batch has the learned row, the other the masked one.
+    told = {"num_steps": 2, "batch_size": 1, "weight_decay": 0.0, "schedule": "constant"}
+    model = train(tmp_path, [ROWS[0], masked], model=tiny_model(), **told)
+    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+    assert not same(model, tiny_model())
+
+
+@pytest.mark.medium
+def test_a_router_loss_is_learned_beside_the_mean_over_tokens_alone(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(
+        Qwen3MoeConfig(**SMALL | {"vocab_size": 400}, output_router_logits=True)
+    )
+    with refused("router-loss"):
+        train(tmp_path, model=model, loss_mean="rows")
+    monkeypatch.delattr(sft, "ResponseTrainer")  # TRL's own computes it
+    before = copy.deepcopy(model)
+    assert not same(train(tmp_path, model=model, num_steps=2), before)
 
 
 @pytest.mark.medium

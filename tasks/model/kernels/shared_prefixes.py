@@ -1,4 +1,4 @@
-"""The layout of sequences that begin alike in one packed row, which holds each beginning once.
+"""The layout of sequences in one packed row, with each shared beginning once and no padding.
 
 Responses to one prompt begin with that prompt, and prompts of a domain begin with the same
 template. Neighboring sequences that begin alike form a run; its shared tokens are packed once, in
@@ -9,7 +9,7 @@ Shapes: B sequences of S tokens, R runs, T packed tokens, N chosen tokens, A hea
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import numpy as np
 import torch
@@ -32,10 +32,6 @@ class PrefixRun:
     def num_saved(self) -> int:
         """Number of tokens that need not be read again."""
         return (self.num_rows - 1) * self.num_shared
-
-    def num_tokens(self, length: int) -> int:
-        """Return the run's number of packed tokens, at ``length`` tokens a sequence."""
-        return self.num_rows * length - self.num_saved
 
 
 def shared_runs(ids_BS: Tensor, limits_B: Sequence[int]) -> tuple[PrefixRun, ...]:
@@ -71,23 +67,48 @@ def shared_runs(ids_BS: Tensor, limits_B: Sequence[int]) -> tuple[PrefixRun, ...
     return tuple(reversed(runs))
 
 
-def tokens_read(num_rows: int, length: int, runs: Sequence[PrefixRun]) -> int:
-    """Return how many tokens a model reads of a batch: all, or packed where that pays."""
-    saved = sum(run.num_saved for run in runs)
-    total = num_rows * length
-    return total if saved < LEAST_SAVED * total else total - saved
+def tokens_read(length: int, lengths_B: Sequence[int], runs: Sequence[PrefixRun] = ()) -> int:
+    """Return how many tokens a model reads of a batch: all, or packed where that pays.
+
+    Args:
+        length: Number of tokens of a padded sequence.
+        lengths_B: Number of tokens of each sequence, without padding.
+        runs: Runs of sequences that begin alike; () where nothing is shared.
+    """
+    total = len(lengths_B) * length
+    packed = sum(lengths_B) - sum(run.num_saved for run in runs)
+    return packed if packed <= (1 - LEAST_SAVED) * total else total
 
 
 class Packing:
-    """Layout of B sequences in one packed row."""
+    """Layout of B right-padded sequences in one packed row."""
 
-    def __init__(self, runs: Sequence[PrefixRun], length: int) -> None:
-        """Lay out sequences of ``length`` tokens; each run keeps a token of each sequence's own."""
-        self.runs = tuple(PrefixRun(run.num_rows, min(run.num_shared, length - 1)) for run in runs)
+    def __init__(
+        self, length: int, lengths_B: Sequence[int], runs: Sequence[PrefixRun] = ()
+    ) -> None:
+        """Lay out sequences, each with a token of its own at least.
+
+        Args:
+            length: Number of tokens of a padded sequence.
+            lengths_B: Number of tokens of each sequence, without padding.
+            runs: Runs of all sequences, in their order; () where nothing is shared.
+        """
         self.length = length
-        self._sizes = [run.num_tokens(length) for run in self.runs]
+        rows = iter(lengths_B)
+        self._runs: list[_RunLayout] = []
+        for run in runs or [PrefixRun(len(lengths_B), 0)]:
+            sizes = list(islice(rows, run.num_rows))
+            num_shared = min(run.num_shared, *(size - 1 for size in sizes))
+            own = [size - num_shared for size in sizes]
+            self._runs.append(_RunLayout(num_shared, own, length - num_shared))
+        self._sizes = [run.num_shared + sum(run.own) for run in self._runs]
         self.asked = 0
         """Number of attention calls of the current layer so far."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Number T of packed tokens."""
+        return sum(self._sizes)
 
     def pack(self, ids_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Return the packed ids [1, T] and their positions [1, T]."""
@@ -97,19 +118,18 @@ class Packing:
     def places(self, rows_N: Tensor, columns_N: Tensor) -> Tensor:
         """Return the places [N] in the packed row of columns of the sequences' own parts."""
         starts: list[int] = []
-        for begin, run in zip(accumulate(self._sizes, initial=0), self.runs, strict=False):
-            own = self.length - run.num_shared
-            starts += range(begin, begin + run.num_rows * own, own)
+        for begin, run in zip(accumulate(self._sizes, initial=0), self._runs, strict=False):
+            starts += accumulate(run.own[:-1], initial=begin)
         return torch.tensor(starts, device=rows_N.device)[rows_N] + columns_N
 
     def whole(self, packed_1ATD: Tensor) -> Tensor:
-        """Return the sequences one by one [B, A, S, D]."""
+        """Return the sequences one by one [B, A, S, D]; padding is zero."""
         packed_TAD = packed_1ATD[0].transpose(0, 1)
         parts = []
-        for run, part_TAD in zip(self.runs, packed_TAD.split(self._sizes), strict=True):
-            own = (run.num_rows, self.length - run.num_shared)
-            shared_BPAD = part_TAD[: run.num_shared].expand(run.num_rows, -1, -1, -1)
-            own_BRAD = part_TAD[run.num_shared :].unflatten(0, own)
+        for run, part_TAD in zip(self._runs, packed_TAD.split(self._sizes), strict=True):
+            shared_PAD, own_TAD = part_TAD.split([run.num_shared, sum(run.own)])
+            own_BRAD = run.padded(own_TAD)
+            shared_BPAD = shared_PAD.expand(len(run.own), -1, -1, -1)
             # Heads behind tokens: whole tokens are copied, and the result is laid out as its
             # parts are.
             parts.append(torch.cat((shared_BPAD, own_BRAD), dim=1) if run.num_shared else own_BRAD)
@@ -125,10 +145,42 @@ class Packing:
         return torch.cat(list(self._pieces(whole_BS)))
 
     def _pieces(self, whole_BS: Tensor) -> Iterator[Tensor]:
-        first = 0
-        for run in self.runs:
-            rows_BS = whole_BS[first : first + run.num_rows]
+        # Pieces of one split: each slice would fill a whole tensor in backward.
+        parts = whole_BS.split([len(run.own) for run in self._runs])
+        for run, rows_BS in zip(self._runs, parts, strict=True):
+            shared_BP, own_BR = rows_BS.split([run.num_shared, run.width], dim=1)
             if run.num_shared:
-                yield rows_BS[0, : run.num_shared]
-            yield rows_BS[:, run.num_shared :].flatten(0, 1)
-            first += run.num_rows
+                yield shared_BP[0]
+            yield from run.without_padding(own_BR.flatten(0, 1))
+
+
+@dataclass(frozen=True)
+class _RunLayout:
+    """Layout of a run: its shared tokens, and behind them each sequence's own."""
+
+    num_shared: int
+    own: Sequence[int]
+    """Number of each sequence's own tokens."""
+    width: int
+    """The same with padding."""
+
+    @property
+    def _is_full(self) -> bool:
+        return all(size == self.width for size in self.own)
+
+    @property
+    def _turns(self) -> list[int]:
+        """Number of own tokens and of padding, by turns."""
+        return [number for size in self.own for number in (size, self.width - size)]
+
+    def padded(self, own_TAD: Tensor) -> Tensor:
+        """Return the own tokens of each sequence [B, R, A, D], R as wide as the widest."""
+        if not self._is_full:
+            empty_RAD = own_TAD.new_zeros(self.width, *own_TAD.shape[1:])
+            pieces = zip(own_TAD.split(list(self.own)), self.own, strict=True)
+            own_TAD = torch.cat([part for own, n in pieces for part in (own, empty_RAD[n:])])
+        return own_TAD.view(len(self.own), self.width, *own_TAD.shape[1:])
+
+    def without_padding(self, padded_TAD: Tensor) -> Sequence[Tensor]:
+        """Return the own tokens of the sequences, which lie one behind the other with padding."""
+        return [padded_TAD] if self._is_full else padded_TAD.split(self._turns)[::2]

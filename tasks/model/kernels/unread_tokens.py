@@ -1,9 +1,10 @@
 """Skip the work on tokens whose result is known or is not read.
 
-A prefix that sequences share is computed once, instead of once per sequence: the prompt of a group
-of responses, or what all prompts of a domain begin with. Everything except attention looks at
-single tokens, so the model gets one packed row (``shared_prefixes``). Attention gets the whole
-sequences again and runs its usual kernel. No number changes beyond rounding, forward or backward.
+Padding is not computed. A prefix that sequences share is computed once, instead of once per
+sequence: the prompt of a group of responses, or what all prompts of a domain begin with. Everything
+except attention looks at single tokens, so the model gets one packed row (``shared_prefixes``).
+Attention gets the whole sequences again and runs its usual kernel. No number changes beyond
+rounding, forward or backward.
 
 The last MLP runs only on the tokens that are read out. After the last attention no token depends on
 another. If only some tokens' hidden states are needed, the last feed-forward network can skip the
@@ -26,7 +27,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tasks.model.architecture import attends_to_all, body_of, marked_layers, replaced_inside
-from tasks.model.kernels.shared_prefixes import Packing, PrefixRun, tokens_read
+from tasks.model.kernels.shared_prefixes import LEAST_SAVED, Packing, PrefixRun
 from tasks.model.kernels.switch import kernels_are_on
 
 _CLOSE_IN_BF16 = 0.08
@@ -43,26 +44,35 @@ _PACKING: ContextVar[Packing] = ContextVar("packing")
 _KNOWN: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
 
 
-def packing_of(model: PreTrainedModel, ids_BS: Tensor, runs: Sequence[PrefixRun]) -> Packing | None:
+def packing_of(
+    model: PreTrainedModel,
+    ids_BS: Tensor,
+    lengths_B: Sequence[int],
+    runs: Sequence[PrefixRun] = (),
+) -> Packing | None:
     """Return the packing of a batch; None if it does not pay or the model cannot be packed.
 
     Args:
         model: Any causal LM.
-        ids_BS: The batch.
+        ids_BS: The batch, padded on the right.
+        lengths_B: Number of tokens of each sequence, without padding.
         runs: Its runs of sequences that begin alike; () for none.
     """
     num_rows, length = ids_BS.shape
     # Tried even if nothing is shared: if several ranks hold a model's shards, all of them
     # must come to this pass, and what is shared differs from rank to rank.
-    if not reads_prefixes_once(model, length) or not runs:
+    if not reads_prefixes_once(model, length):
         return None
-    packing = Packing(runs, length)
-    pays = tokens_read(num_rows, length, packing.runs) < num_rows * length
+    packing = Packing(length, lengths_B, runs)
+    pays = packing.num_tokens <= (1 - LEAST_SAVED) * num_rows * length
     return packing if pays else None
 
 
 def reads_prefixes_once(model: PreTrainedModel, length: int) -> bool:
-    """Return whether shared prefixes of sequences of ``length`` tokens are computed once."""
+    """Return whether shared prefixes of sequences of ``length`` tokens are computed once.
+
+    Padding is not computed then.
+    """
     return kernels_are_on() and _can_be_packed(model) and attends_to_all(model, length, ("sdpa",))
 
 
@@ -85,13 +95,13 @@ def _can_be_packed(model: PreTrainedModel) -> bool:
 def _is_the_same(model: PreTrainedModel) -> bool:
     ids_BS = torch.tensor([[1, 2, 3, 4], [1, 2, 4, 3]], device=model.device)
     ids_BS %= model.config.get_text_config(decoder=True).vocab_size
-    packing = Packing([PrefixRun(2, 2)], 4)
+    packing = Packing(4, [4, 3], [PrefixRun(2, 2)])
     plain_BSH = body_of(model)(input_ids=ids_BS, use_cache=False).last_hidden_state
     try:
         packed_TH = packed_hidden(model, ids_BS, packing)[0]
     except _NotAskedError:
         return False
-    plain_TH = torch.cat((plain_BSH[0, :2], plain_BSH[:, 2:].flatten(0, 1)))
+    plain_TH = torch.cat((plain_BSH[0], plain_BSH[1, 2:3]))
     # Lost weights (NaN in both) are reported elsewhere, where the numbers are read.
     close = 0.02 if model.dtype == torch.float32 else _CLOSE_IN_BF16
     room = close * float(plain_TH.abs().nan_to_num().max())
