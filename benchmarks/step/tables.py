@@ -5,6 +5,7 @@ from statistics import median
 from benchmarks.common.checkout import RESULTS
 from benchmarks.common.markdown import NOT_RUN, result, table
 from benchmarks.common.results import Row, load
+from benchmarks.common.statistics import spread
 from benchmarks.step.comparison_tables import COMPARISONS
 from benchmarks.step.weighting_table import weighting, weighting_gains
 
@@ -68,6 +69,33 @@ def _real_row(row: Row) -> tuple[object, ...]:
     )
 
 
+def step_supervised() -> str:
+    """Return one step of SFT against TRL's trainer, plain and with rows of like length."""
+    files = sorted(RESULTS.glob("step_supervised_*.json"))
+    rows = {file.stem.rpartition("_")[2]: load(file, {})["figures"] for file in files}
+    if not rows:
+        return NOT_RUN
+    return table(
+        (
+            *("shape", "rows", "tokens of a row", "of these learned", "TRL, s"),
+            *("TRL with rows of like length, s", "this project, s", "TRL / this", "grouped / this"),
+        ),
+        (_supervised_row(shape, row) for shape, row in rows.items()),
+    )
+
+
+def _supervised_row(shape: str, row: Row) -> tuple[object, ...]:
+    """Return medians, and the ratio of neighboring steps; grouped batches compare as a whole."""
+    trl, grouped, ours = (row["seconds"][side] for side in ("trl", "trl_grouped", "ours"))
+    ratio = spread([one / two for one, two in zip(trl, ours, strict=True)])
+    return (
+        *(shape, row["rows"], row["tokens"], row["learned"]),
+        *(f"{median(seconds):.2f}" for seconds in (trl, grouped, ours)),
+        f"**{ratio['median']:.2f}** ({ratio['lower']:.2f} to {ratio['upper']:.2f})",
+        f"{sum(grouped) / sum(ours):.2f}",
+    )
+
+
 def gpu_sizes() -> str:
     """Return what an update of real sizes takes on a GPU, without and with a ledger."""
     return table(
@@ -120,6 +148,7 @@ def gpu_choices() -> str:
 STEP = {
     "shared_prefixes": shared_prefixes,
     "step_real": step_real,
+    "step_supervised": step_supervised,
     "gpu_sizes": gpu_sizes,
     "gpu_phases": gpu_phases,
     "gpu_choices": gpu_choices,

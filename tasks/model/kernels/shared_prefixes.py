@@ -77,7 +77,11 @@ def tokens_read(length: int, lengths_B: Sequence[int], runs: Sequence[PrefixRun]
     """
     total = len(lengths_B) * length
     packed = sum(lengths_B) - sum(run.num_saved for run in runs)
-    return packed if packed <= (1 - LEAST_SAVED) * total else total
+    return packed if _pays(packed, total) else total
+
+
+def _pays(packed: int, total: int) -> bool:
+    return total - packed >= LEAST_SAVED * total
 
 
 class Packing:
@@ -109,6 +113,12 @@ class Packing:
     def num_tokens(self) -> int:
         """Number T of packed tokens."""
         return sum(self._sizes)
+
+    @property
+    def pays(self) -> bool:
+        """Whether a packed row spares enough tokens to be worth the copies that it needs."""
+        total = self.length * sum(len(run.own) for run in self._runs)
+        return _pays(self.num_tokens, total)
 
     def pack(self, ids_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Return the packed ids [1, T] and their positions [1, T]."""

@@ -27,7 +27,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tasks.model.architecture import attends_to_all, body_of, marked_layers, replaced_inside
-from tasks.model.kernels.shared_prefixes import LEAST_SAVED, Packing, PrefixRun
+from tasks.model.kernels.shared_prefixes import Packing, PrefixRun
 from tasks.model.kernels.switch import kernels_are_on
 
 _CLOSE_IN_BF16 = 0.08
@@ -58,14 +58,13 @@ def packing_of(
         lengths_B: Number of tokens of each sequence, without padding.
         runs: Its runs of sequences that begin alike; () for none.
     """
-    num_rows, length = ids_BS.shape
+    length = ids_BS.shape[1]
     # Tried even if nothing is shared: if several ranks hold a model's shards, all of them
     # must come to this pass, and what is shared differs from rank to rank.
     if not reads_prefixes_once(model, length):
         return None
     packing = Packing(length, lengths_B, runs)
-    pays = packing.num_tokens <= (1 - LEAST_SAVED) * num_rows * length
-    return packing if pays else None
+    return packing if packing.pays else None
 
 
 def reads_prefixes_once(model: PreTrainedModel, length: int) -> bool:
