@@ -35,6 +35,7 @@ from tasks.sft.settings import LossMean
 BATCHES = 16
 """Batches of each side; two more come first and are not counted."""
 FEW = 2
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,12 @@ def main() -> None:
 
 def measured(shape: Shape) -> dict[str, Any]:
     """Return the seconds of each side's steps, and how far losses of the same rows differ."""
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     scene = Scene(shape.case)
     rows = drawn(shape, (BATCHES + FEW) * shape.rows)
     own = [*in_batches(rows, shape.rows)]
     grouped = [*in_batches(sorted(rows, key=lambda row: len(row.ids)), shape.rows)]
-    random.Random(0).shuffle(grouped)
+    random.Random(SEED).shuffle(grouped)
     with tempfile.TemporaryDirectory() as folder:
         trl, alike = (Side(scene, SFTTrainer, folder) for _ in range(2))
         ours = Side(scene, _ours, folder)
@@ -135,6 +136,7 @@ def measured(shape: Shape) -> dict[str, Any]:
             gaps.append(abs(trl.step(plain) - ours.step(plain)))
             alike.step(sorted_rows)
     return {
+        "seed": SEED,
         "rows": shape.rows,
         "tokens": round(sum(len(row.ids) for row in rows) / len(rows), 1),
         "learned": round(sum(sum(row.is_response) for row in rows) / len(rows), 1),
@@ -148,7 +150,7 @@ def measured(shape: Shape) -> dict[str, Any]:
 
 def drawn(shape: Shape, count: int) -> list[Tokens]:
     """Return rows of random tokens."""
-    draw = random.Random(0)
+    draw = random.Random(SEED)
     last = shape.case.vocabulary_size - 1
     begin = [draw.randint(5, last) for _ in range(shape.shared)]
     rows = []
