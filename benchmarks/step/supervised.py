@@ -93,7 +93,7 @@ class Side:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.seconds.append(time.process_time() - started)
-        return float(loss)
+        return float(loss.detach())
 
     def _batch(self, rows: Sequence[Tokens]) -> dict[str, Tensor]:
         examples = [
