@@ -140,7 +140,7 @@ def _undecided(measure: TeacherMeasure, subject: str, settings: GateSettings) ->
             "be chance"
         )
         step = (
-            f"ask on about {_prompts_to_tell(measure, settings)} prompts "
+            f"ask on about {_prompts_to_tell(measure, settings):,} prompts "
             "(gate_prompts_per_domain), or warm the student up on its answers before the merge, "
             "which measures what it brings (on_misfit=remedy)"
         )
