@@ -28,11 +28,14 @@ def probed(work: RankWork) -> dict[str, int]:
     # together, two log-softmaxes, and two arrays of their difference.
     logits = min(PROBED_TOKENS, work.load.max_new_tokens) * shape.vocabulary
     head = {"logits": FP32 * logits * (work.probed_here + 6)}
+    begin: dict[str, int] = {}
     if work.is_sharded:
         body["gathered weights"] = gathered_blocks(shape, size, 2)
+        # While the first layer is put together, the parts of the embedding are still there.
+        begin["gathered weights"] = gathered_blocks(shape, size, 2) + size * shape.embedding
         # While it is put together: the parts of all ranks, the same in one piece, and cut to size.
         head["head, gathered"] = 3 * size * shape.vocabulary * shape.hidden
-    most = max((body, head), key=lambda parts: sum(parts.values()))
+    most = max((begin, body, head), key=lambda parts: sum(parts.values()))
     return most | {"kept logits of teachers": kept_logits(work)}
 
 
