@@ -1,8 +1,8 @@
 """The loss of learned tokens, computed without padding and without the logits of other tokens.
 
 TRL's own reads all rows at the width of the longest and, without a GPU, scores every token of a
-batch: two fifths of a step go into what teaches nothing where prompts are long (135 M weights,
-vocabulary of 49,152).
+batch. Where prompts are long or a vocabulary is large, most of a step goes into what teaches
+nothing (docs/results/performance.md).
 
 Shapes: B rows, S tokens of the padded row, N learned tokens of the batch, C of a chunk of it, D
 hidden size.
@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from trl.trainer.sft_trainer import SFTTrainer
 
 from tasks.model.architecture import vocabulary_size
-from tasks.model.log_probs import TokenBatch, chosen_hidden, chunks, head_logits, pad_right
+from tasks.model.log_probs import TokenBatch, chosen_hidden, chunk_tokens, head_logits, pad_right
 from tasks.sft.settings import LossMean
 
 NOT_LEARNED = -100
@@ -74,7 +74,7 @@ def learned(inputs: Mapping[str, Tensor], *, shares_prefixes: bool) -> TokenBatc
 def weights_of(batch: TokenBatch, mean: LossMean) -> Tensor:
     """Return each learned token's share of the loss [N]; a row without any has none."""
     if mean is LossMean.TOKENS:
-        return torch.full(batch.rows_N.shape, 1 / max(1, len(batch.rows_N)))
+        return torch.ones_like(batch.rows_N) / max(1, len(batch.rows_N))
     counts_B = torch.bincount(batch.rows_N)
     return 1 / (counts_B[batch.rows_N] * (counts_B > 0).sum())
 
@@ -92,11 +92,9 @@ def weighted_loss(
         losses_C = cross_entropy(head_logits(model, hidden_CD), tokens_C, reduction="none")
         return (losses_C * weights_C).sum()
 
-    parts = list(chunks(hidden_ND, vocabulary_size(model)))
-    if len(parts) < 2:
+    width = chunk_tokens(vocabulary_size(model), on_gpu=hidden_ND.device.type != "cpu")
+    if len(hidden_ND) <= width:
         return part(hidden_ND, tokens_N, weights_N)
-    sums = [
-        checkpoint(part, hidden_ND[of], tokens_N[of], weights_N[of], use_reentrant=False)
-        for of in parts
-    ]
+    chunks = zip(*(each.split(width) for each in (hidden_ND, tokens_N, weights_N)), strict=True)
+    sums = [checkpoint(part, *chunk, use_reentrant=False) for chunk in chunks]
     return torch.stack(sums).sum()

@@ -48,3 +48,17 @@ def test_the_loss_and_its_gradients_are_the_same_in_chunks(monkeypatch):
     log_probs = tiny_model()(INPUTS["input_ids"]).logits.log_softmax(-1)
     by_hand = -(log_probs[0, 1, 4] + log_probs[0, 2, 5]) / 4 - log_probs[1, 0, 8] / 2
     torch.testing.assert_close(found[0][0], by_hand)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mean", list(LossMean))
+def test_a_gpu_has_the_loss_of_a_cpu(mean):
+    found = []
+    for device in ("cpu", "cuda"):
+        model = tiny_model().to(device)
+        batch = learned({n: t.to(device) for n, t in INPUTS.items()}, shares_prefixes=True)
+        hidden_ND = chosen_hidden(model, batch)
+        loss = weighted_loss(model, hidden_ND, batch.tokens_N, weights_of(batch, mean))
+        loss.backward()
+        found.append((loss.item(), model.lm_head.weight.grad.cpu()))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
