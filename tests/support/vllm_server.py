@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +52,8 @@ class VllmProcess:
     """Further arguments of ``vllm serve``."""
     lora_rank: int = 0
     """Rank of the adapters that may be loaded while it runs; 0 allows none."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that replace the tests' own."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     seconds: float = field(default=0.0, init=False)
     """How long the last start took."""
@@ -93,6 +96,7 @@ class VllmProcess:
             "HOME": str(self.folder),
             **_OWN,
             **({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if self.lora_rank else {}),
+            **self.variables,
         }
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
