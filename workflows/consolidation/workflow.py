@@ -97,8 +97,8 @@ _CHANGED: dict[str, dict[str, Any]] = {
     "standard": {"divergence": Divergence.TOP_K},
     "full_vocabulary": {"divergence": Divergence.FULL_VOCABULARY},
     "two_rounds": {"rounds": 2},
-    # A pre-trained student: the learning rates of the proof (benchmarks/real/settings.py), and
-    # room for answers in sentences. The defaults are for the demo's model, which is from scratch.
+    # A pre-trained student: lower learning rates, as models of billions of weights need them too,
+    # and room for answers in sentences. The defaults are for the demo's model, from scratch.
     "instruct": {
         "learning_rate": 5e-5,
         "settings": [
