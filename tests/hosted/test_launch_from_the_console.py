@@ -124,12 +124,21 @@ def test_a_preset_is_valid_by_the_form_itself():
     assert asked["two_rounds"].round().rounds == 2
 
 
-def test_the_preset_of_a_pre_trained_student_has_the_rates_of_the_proof():
-    form = LaunchForm(**PRESETS["instruct"])
+def test_the_preset_of_a_pre_trained_student_has_no_higher_rates_than_the_proof():
+    form, plain = LaunchForm(**PRESETS["instruct"]), LaunchForm()
     asked = dict(zip(proof.MERGE[::2], proof.MERGE[1::2], strict=True))
-    rates = (form.round().learning_rate, form.warm_up().learning_rate)
-    assert rates == (float(asked["--learning-rate"]), float(asked["--warm-up-learning-rate"]))
-    controls = form.controls()
-    assert controls.control_sft_learning_rate == proof.OFF_POLICY_RATE
-    assert controls.control_rl_learning_rate == proof.RL.loop.learning_rate
+    own = (
+        form.round().learning_rate,
+        form.warm_up().learning_rate,
+        form.controls().control_sft_learning_rate,
+        form.controls().control_rl_learning_rate,
+    )
+    most = (
+        float(asked["--learning-rate"]),
+        float(asked["--warm-up-learning-rate"]),
+        proof.OFF_POLICY_RATE,
+        proof.RL.loop.learning_rate,
+    )
+    assert all(rate <= limit for rate, limit in zip(own, most, strict=True))
+    assert form.warm_up().learning_rate < plain.warm_up().learning_rate / 10
     assert form.round().max_new_tokens > proof.LONGEST
