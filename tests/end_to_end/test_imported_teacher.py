@@ -123,7 +123,7 @@ def test_it_is_merged_audited_exported_and_recalled_like_any_other(foreign, tmp_
     climb(f"{PACKAGE}.whisper")
     order = ("--teachers", "shout@1,whisper@1", "--gate-prompts-per-domain", "8")
     plan = refusal("run", "consolidation", "--preset", "smoke", *order)
-    assert "teacher.shout@1 [no-gain]" in plan
+    assert "teacher.shout@1 [gain-unclear]" in plan
     assert "contradicted" not in plan
     digest = plan.partition("provost waive ")[2].split()[0]
     waived = provost("waive", digest, "--reason", "to see it run")

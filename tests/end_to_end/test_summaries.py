@@ -65,7 +65,8 @@ def test_a_gate_ends_with_its_verdict(teachers, tmp_path):
     options = ("--teachers", "shout@1,whisper@1", "--gate-prompts-per-domain", "8")
     made = ended("gate", *options, "--out", str(tmp_path / "out"), code=1)
     assert all(team in made["verdict"] for team in TEAMS)
-    assert made["next"] == []
+    [remedied] = made["next"]
+    assert remedied.endswith("--on-misfit remedy")
     assert made["warnings"]
 
 
