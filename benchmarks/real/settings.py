@@ -52,6 +52,7 @@ MERGE = (
     *("--warm-up-cycles", "1"),
     *("--warm-up-learning-rate", str(SFT.learning_rate)),
     *("--mopd-steps", "60", "--prompts-per-domain", "8", "--learning-rate", "5e-5"),
+    *("--controls", "parameter_average,task_arithmetic"),  # ``off_policy`` trains the third
     *("--student-precision", "bf16"),
 )
 """Options of `provost run consolidation`: four domains of 8 rollouts are 32 a step.
