@@ -1,10 +1,10 @@
 """Which engine samples a climb of the proof faster on two cores: transformers, or a vLLM server?
 
-Both sample 32 turns of at most 48 tokens for four training prompts of each team, by the team's
-supervised checkpoint in bf16, in turns. Before each round the weights change, as they do behind
-each update of a climb, so the server gets them anew. Each engine has one thread; the trainer waits
-while the server samples. vLLM runs eagerly and with compiled kernels; its first round is not
-counted.
+Each samples 32 turns of at most 48 tokens for four training prompts of each team, by the team's
+supervised checkpoint in bf16: transformers first, then vLLM run eagerly and with compiled kernels.
+Before each round the weights change, as they do behind each update of a climb, so the server gets
+them anew. An engine has one thread; the trainer waits while the server samples. The first round of
+each is not counted. It needs an otherwise idle machine, since the engines do not take turns.
 
     python -m benchmarks.real.engines --home runs/real --vllm .engines/vllm
 """
@@ -87,12 +87,12 @@ class _Scene:
             for _ in range(RL.rollouts_per_prompt)
         ]
 
-    def served_rounds(self, program: Path, name: str) -> dict[str, Any]:
+    def served_rounds(self, served: Path, name: str) -> dict[str, Any]:
         """Return the rounds of a vLLM server, and the seconds until it was there."""
         words, variables = SERVERS[name]
         with tempfile.TemporaryDirectory() as scratch:
             server = VllmProcess(
-                program, self._folder, Path(scratch), arguments=words, variables=variables
+                served, self._folder, Path(scratch), arguments=words, variables=variables
             )
             with server:
                 settings = SamplingSettings(
