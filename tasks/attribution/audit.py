@@ -112,6 +112,7 @@ def _inputs(
     parts = [
         ("student", "", subject.checkpoint),
         ("start", "", subject.start),
+        *([("origin", "", subject.origin)] if subject.warmed_on else []),
         ("ledger", "", subject.ledger_artifact),
         ("behaviors", "", behaviors),
         *(("teacher", teacher.name, teacher.checkpoint) for teacher in subject.teachers),

@@ -8,6 +8,7 @@ from lineage.launches.waiver import read_waiver
 from tasks.attribution.document import CarriedWaiver, Source, WeightsChange
 from tasks.attribution.estimators import FEWEST
 from tasks.attribution.subject import AuditedStudent, plan_of
+from tasks.attribution.verdict import join
 from tasks.ledger.conservation import Conservation
 from tasks.ledger.split_adamw import SAVING
 from tasks.platform.step_runner import StepRunner
@@ -43,10 +44,11 @@ def weights_change(found: Conservation) -> WeightsChange:
 
 
 def start_words(subject: AuditedStudent) -> str:
-    """Return a phrase for the round's initial checkpoint."""
+    """Return a phrase for the checkpoint that an audit counts from."""
     published = subject.published
-    is_fork_point = published and published.fork_point.digest == subject.start.digest
-    return "the fork point" if is_fork_point else "the start of this round"
+    if published and published.fork_point.digest == subject.origin.digest:
+        return "the fork point"
+    return "the student before its warm-up" if subject.warmed_on else "the start of this round"
 
 
 def approvals(runner: StepRunner, subject: AuditedStudent) -> tuple[str, ...]:
@@ -115,9 +117,16 @@ def not_tested(subject: AuditedStudent, count: int, *, verified: bool) -> tuple[
             f"Other phrasings: {count} behavior{'s' * (count > 1)} cannot show whether the "
             f"finding holds for similar prompts; audit a set of {FEWEST} or more."
         )
+    if subject.warmed_on:
+        found.append(
+            "The teachers of the warm-up apart: it is SFT on the answers of "
+            f"{join(subject.warmed_on)} and counts as one amount. Retrains, surgery and "
+            "rehearsals keep it, so they measure absence from the round alone."
+        )
+    before = "the warm-up" if subject.warmed_on else "this round"
     found += [
         "Why a teacher has the behavior: its team can explain its climb.",
-        "Earlier rounds: everything from before this round counts as one amount.",
+        f"Earlier rounds: everything from before {before} counts as one amount.",
         "Rollouts outside the ledger's sample, which keeps "
         f"{subject.ledger.manifest.settings.rollouts_per_teacher} per teacher and step.",
     ]

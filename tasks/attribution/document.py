@@ -18,7 +18,7 @@ from lineage.view.summary import Score, Summary, command
 
 
 class Source(Frozen):
-    """A teacher, the outcome reward, decay or rounding."""
+    """A teacher, the outcome reward, the warm-up before the round, decay or rounding."""
 
     name: str
     domain: str = ""
@@ -49,7 +49,7 @@ class TokenShare(Frozen):
 
     text: str
     start: FiniteFloat
-    """Log-probability at the start of the round, in nats."""
+    """Log-probability at the start of the round, before any warm-up, in nats."""
     end: FiniteFloat
     """The same under the student."""
     parts: Mapping[str, FiniteFloat]
@@ -64,7 +64,7 @@ class BehaviorShare(Frozen):
     response: str
     contrast: str | None
     start: FiniteFloat
-    """Log-probability from before this round, in nats."""
+    """Log-probability at the start of the round, before any warm-up, in nats."""
     end: FiniteFloat
     parts: Mapping[str, FiniteFloat]
     taught: Mapping[str, FiniteFloat]
@@ -83,7 +83,8 @@ class SegmentShare(Frozen):
     """A stretch of training, with each source's mean contribution over behaviors."""
 
     first_step: int
-    """First step of the stretch; above ``last_step`` for the saving of the student in bf16."""
+    """First step of the stretch; above ``last_step`` where the stretch is no part of the round: the
+    warm-up before its first step, and the saving of the student in bf16 after its last."""
     last_step: int
     parts: Mapping[str, FiniteFloat]
 
@@ -193,7 +194,10 @@ class Audit(Frozen):
     student: str
     """The reference as it was given."""
     start: str
-    """A phrase for the round's initial checkpoint."""
+    """A phrase for the checkpoint that the audit counts from: the start of the round, before any
+    warm-up."""
+    warmed_on: tuple[str, ...] = ()
+    """Teachers that the warm-up before the round trained on; () without one."""
     created: str
     inputs: Mapping[str, str]
     """Inputs of the audit: role to digest."""
@@ -201,7 +205,7 @@ class Audit(Frozen):
     count: int
     """Behaviors."""
     begun: FiniteFloat
-    """Mean log-probability (log-odds) of the behaviors at the start of the round, in nats."""
+    """Mean log-probability (log-odds) of the behaviors at that checkpoint, in nats."""
     ended: FiniteFloat
     """The same under the student."""
     shares: Mapping[str, ShareEstimate]

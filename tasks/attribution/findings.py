@@ -41,19 +41,14 @@ from tasks.attribution.estimators import (
 from tasks.attribution.influence import search, segments_to_search
 from tasks.attribution.log_ratio import log_ratios
 from tasks.attribution.naming import holders, named
-from tasks.attribution.opened import Opened, placed
+from tasks.attribution.opened import Opened, load_weights, placed
 from tasks.attribution.path_integral import BATCH, Allocation, split, spread
 from tasks.attribution.replay import replay_words
+from tasks.attribution.set_verdict import judge_sets, off_domain
 from tasks.attribution.subject import AuditedStudent
 from tasks.attribution.trajectory import walker
-from tasks.attribution.verdict import (
-    Case,
-    judge,
-    judge_sets,
-    off_domain,
-    with_truth,
-    witness,
-)
+from tasks.attribution.verdict import Case, judge, with_truth, witness
+from tasks.attribution.warmed import with_warm_up
 from tasks.ledger.split_adamw import RESERVED
 from tasks.model.chat import ChatTokens
 from tasks.platform.step_runner import StepRunner, now
@@ -82,7 +77,10 @@ class Findings:
         self._chat = ChatTokens(models.policy.tokenizer)
         self._approximate = replay_words(subject.ledger)
         self._course = walker(subject.ledger, models.start)
-        self._split = split(behaviors, placed(models.policy), self._course)
+        self._round = split(behaviors, placed(models.policy), self._course)
+        self._split = self._round
+        if subject.warmed_on:
+            self._split = with_warm_up(self._round, load_weights(runner, subject.origin))
         self._parts = self._split.parts
         self._sources = [part for part in self._parts if part not in RESERVED]
         self._table_PB = self._split.table()
@@ -108,6 +106,7 @@ class Findings:
         return Audit(
             student=self._subject.reference,
             start=start_words(self._subject),
+            warmed_on=self._subject.warmed_on,
             created=now()[:19],
             inputs=inputs,
             sources=tuple(source_of(self._subject, part) for part in self._parts),
@@ -154,6 +153,7 @@ class Findings:
             sure=sure,
             owners={source.name: source.owner for source in sources},
             start=start_words(self._subject),
+            warmed_on=self._subject.warmed_on,
         )
 
     def _verdict(
@@ -164,9 +164,9 @@ class Findings:
         verification: RetrainResult | None,
     ) -> AuditVerdict:
         several = len(groups) > 1
-        off = off_domain(groups, self._sources) if several else []
+        off = off_domain(groups, self._sources, case.warmed_on) if several else []
         verdict = (
-            judge_sets(groups, self._sources, case.count, case.owners)
+            judge_sets(groups, self._sources, case.count, case.owners, case.warmed_on)
             if several
             else judge(case, witnesses)
         )
@@ -287,7 +287,7 @@ class Findings:
         """Search each teacher's strongest segment for the most influential rollouts."""
         return search(
             self._split.batches[0],
-            segments_to_search(self._split.allocations[0], self._teachers),
+            segments_to_search(self._round.allocations[0], self._teachers),
             list(self._subject.ledger.rollouts()),
             self._course(),
             self._chat,

@@ -148,9 +148,9 @@ class Reliability(Frozen):
             "holds a behavior need not have taught it"
         )
 
-    def untested(self, count: int, num_tokens: float) -> str:
+    def untested(self, count: int, num_tokens: float, *, is_warmed: bool) -> str:
         """Return in words why the figures do not apply to a question; "" if they do."""
-        unlike = []
+        unlike = ["students after a warm-up"] if is_warmed else []
         if count > 1:
             unlike.append("sets named as one")
         if not num_tokens:

@@ -20,6 +20,7 @@ from tasks.attribution.page_shares import (
 from tasks.attribution.path_integral import spread
 from tasks.attribution.verdict import join as listed
 from tasks.attribution.verdict import nats
+from tasks.attribution.warmed import WARM_UP
 from tasks.ledger.split_adamw import RESERVED
 from tasks.reports.rendering import render as render_template
 
@@ -146,8 +147,9 @@ def course(audit: Audit) -> CourseView:
 
 
 def _stretch(stretch: SegmentShare) -> str:
-    saved = stretch.first_step > stretch.last_step
-    return "saving" if saved else f"{stretch.first_step} to {stretch.last_step}"
+    if stretch.first_step <= stretch.last_step:
+        return f"{stretch.first_step} to {stretch.last_step}"
+    return WARM_UP if stretch.last_step == 0 else "saving"
 
 
 def _cut(text: str, most: int = MOST_CHARACTERS) -> str:

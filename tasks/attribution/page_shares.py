@@ -15,8 +15,10 @@ from tasks.attribution.document import (
 )
 from tasks.attribution.estimators import LOG_RATIO
 from tasks.attribution.naming import LEAST_NATS
-from tasks.attribution.verdict import held_by, nats, off_domain
+from tasks.attribution.set_verdict import held_by, off_domain
 from tasks.attribution.verdict import join as listed
+from tasks.attribution.verdict import nats
+from tasks.attribution.warmed import WARM_UP
 from tasks.ledger.split_adamw import RESERVED, ROUNDING, SAVING
 
 NOTHING = "\N{EM DASH}"
@@ -99,17 +101,21 @@ def bars(audit: Audit) -> list[Bar]:
         ends += [share.mean, share.low or 0.0, share.high or 0.0]
     low, high = min(ends), max(ends)
     kinds = colors(audit)
-    rows = [
-        _bar("start", audit.start, ("before the round"), ShareEstimate(mean=audit.begun), low, high)
-    ]
+    rows = [_bar("start", audit.start, _before(audit), ShareEstimate(mean=audit.begun), low, high)]
     for source in audit.sources:
         about = ", ".join(part for part in (source.reference, source.owner) if part)
+        if source.name == WARM_UP:
+            about = f"SFT on answers of {listed(audit.warmed_on)}"
         kind, share = kinds.get(source.name, "unnamed"), audit.shares[source.name]
         rows.append(_bar(kind, source.name, about, share, low, high))
     end = _bar(
         "total", "the student", ("log-probability now"), ShareEstimate(mean=audit.ended), low, high
     )
     return [*rows, end]
+
+
+def _before(audit: Audit) -> str:
+    return "before the warm-up" if audit.warmed_on else "before the round"
 
 
 def _bar(kind: str, name: str, about: str, share: ShareEstimate, low: float, high: float) -> Bar:
@@ -143,7 +149,7 @@ def domain_groups(audit: Audit) -> list[DomainGroup]:
     """Return the shares by probe set and source, with shares off a teacher's own domain marked."""
     groups = [group for group in audit.groups if group.domain]
     sources = source_names(audit)
-    off = off_domain(groups, sources)
+    off = off_domain(groups, sources, audit.warmed_on)
     return [
         DomainGroup(
             domain=group.domain,
@@ -158,7 +164,7 @@ def crossings(audit: Audit) -> list[str]:
     """Return a sentence for each share off its own domain and each set with several holders."""
     groups = [group for group in audit.groups if group.domain]
     sources = source_names(audit)
-    found = [_crossing(*each) for each in off_domain(groups, sources)]
+    found = [_crossing(*each) for each in off_domain(groups, sources, audit.warmed_on)]
     return found + [
         f"{group.domain}: {listed(held)} hold it alike, so none is named."
         for group in groups

@@ -175,14 +175,14 @@ def _given(runner: StepRunner, text: str) -> Artifact:
 
 
 def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) -> Artifact:
-    """Sample the student's answers, and for the whole student also those of its start."""
+    """Sample the student's answers; for the whole student also those from before its warm-up."""
     sets = _prompt_sets(runner, subject)
     derivation = Derivation(
         project=runner.project,
         kind="behaviors",
         inputs=(
             Input.of("student", subject.checkpoint),
-            Input.of("start", subject.start),
+            Input.of("start", subject.origin),
             *(Input.of("prompts", data, domain) for domain, data in sets.items()),
         ),
         source=source_digest("attribution"),
@@ -204,7 +204,7 @@ def _drawn(runner: StepRunner, subject: AuditedStudent, sample: int, seed: int) 
         else:
             probed = _with_neutral(by_domain)
             drawn = {d: _some(p, PROBES, f"{seed} {d}") for d, p in probed.items()}
-            start = on_rank_device(load_policy(runner.store.tree(subject.start.digest)))
+            start = on_rank_device(load_policy(runner.store.tree(subject.origin.digest)))
             behaviors, notes = _changed_answers(student, start, drawn, sampling, seed)
         measurements.notes["drawn"] = dict(notes)
         if not behaviors:
@@ -274,7 +274,7 @@ def _changed_answers(
     sampling: SamplingSettings,
     seed: int,
 ) -> tuple[list[Behavior], dict[str, str]]:
-    """Return the answers that differ from those of the student's start, with the same noise."""
+    """Return the answers that differ from those of the start, with the same noise."""
     behaviors, notes = [], {}
     for domain, prompts in by_domain.items():
         now = first_turns(student, prompts, sampling, seed)

@@ -9,9 +9,11 @@ from lineage.records.record import Derivation
 from lineage.records.system_prompt import read_system_prompts
 from lineage.registry.names import STUDENT
 from lineage.registry.registry import Registry, check_may_publish
+from lineage.rules.evidence import artifact_of, taken
 from lineage.store.store import Store
 from tasks.attribution.replay import can_replay, without_ledger
 from tasks.contracts.handover import Plan, PlannedTeacher
+from tasks.contracts.planned import warm_up_cycles
 from tasks.contracts.refusal import RefusedError
 from tasks.ledger.reader import Ledger
 from tasks.ledger.schema import ledger_derivation
@@ -49,6 +51,11 @@ class AuditedStudent:
     derivation: Derivation
     start: Artifact
     """Initial checkpoint of its round."""
+    origin: Artifact
+    """Checkpoint before the warm-up; the start of its round without one. An audit counts the
+    change of a behavior, and what a teacher finds more likely, from here."""
+    warmed_on: tuple[str, ...]
+    """Teachers that the warm-up trained on; () without one."""
     ledger_artifact: Artifact
     ledger: Ledger
     teachers: tuple[AuditedTeacher, ...]
@@ -106,11 +113,15 @@ def find_subject(
         parse_manifest(runner.store.get_bytes(manifest.digest), Student) if manifest else None
     )
     starts = [item for item in derivation.inputs if item.role == "student"]
+    start = _artifact(runner, "checkpoint", starts[0].artifact, starts[0].record)
+    origin, warmed_on = _before_warm_up(runner, start)
     return AuditedStudent(
         reference=reference,
         checkpoint=checkpoint,
         derivation=derivation,
-        start=_artifact(runner, "checkpoint", starts[0].artifact, starts[0].record),
+        start=start,
+        origin=origin,
+        warmed_on=warmed_on,
         ledger_artifact=artifact,
         ledger=ledger,
         teachers=_teachers(runner, derivation, published),
@@ -152,6 +163,15 @@ def _replayed(runner: StepRunner, reference: str, own: Artifact, replayed: Artif
             "`provost audit STUDENT --replay`",
         )
     return Ledger.open(runner.store.tree(replayed.digest))
+
+
+def _before_warm_up(runner: StepRunner, start: Artifact) -> tuple[Artifact, tuple[str, ...]]:
+    """Return the checkpoint before a round's warm-up, and the teachers that it trained on."""
+    cycles = warm_up_cycles(runner, start)
+    if not cycles:
+        return start, ()
+    names = [item.name for made in reversed(cycles) for item in taken(made, "teacher")]
+    return artifact_of(taken(cycles[-1], "start")[0]), tuple(dict.fromkeys(names))
 
 
 def plan_of(runner: StepRunner, published: Student) -> Plan:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.attribution.document import AuditVerdict, GroupShare, RetrainResult, Witness
+from tasks.attribution.document import AuditVerdict, RetrainResult, Witness
 from tasks.attribution.estimators import DOMAIN_OWNER, LOG_RATIO
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named, reliability
+from tasks.attribution.warmed import WARM_UP
 
 SAID = 0.1
 """Minimum geometric mean of a response's token probabilities for the student to give it."""
@@ -18,11 +19,11 @@ class Case:
 
     count: int
     begun: float
-    """Log-probability (against a contrast: log-odds) at the start of the round."""
+    """Log-probability (against a contrast: log-odds) at the start, before any warm-up."""
     ended: float
     """The same under the student."""
     parts: Mapping[str, float]
-    """Path integral of each source, without decay and rounding."""
+    """Path integral of each source, without decay and rounding; and what a warm-up brought."""
     taught: Mapping[str, float]
     """Log-ratio of each teacher over the start."""
     num_tokens: float
@@ -32,7 +33,9 @@ class Case:
     owners: Mapping[str, str]
     """Source to the team to ask."""
     start: str
-    """A phrase for the round's initial checkpoint."""
+    """A phrase for the checkpoint that the change is counted from."""
+    warmed_on: tuple[str, ...] = ()
+    """Teachers that a warm-up before the round trained on; what it brought is a part."""
 
 
 def judge(case: Case, witnesses: Sequence[Witness]) -> AuditVerdict:
@@ -47,53 +50,6 @@ def judge(case: Case, witnesses: Sequence[Witness]) -> AuditVerdict:
         sentence = _of(who, case) if who else _of_nobody(case, said=said)
         confidence = _confidence(who, case, witnesses, said=said)
     return AuditVerdict(named=who, holders=held, sentence=sentence, confidence=confidence)
-
-
-def judge_sets(
-    groups: Sequence[GroupShare], sources: Sequence[str], count: int, owners: Mapping[str, str]
-) -> AuditVerdict:
-    """Return the verdict on behaviors of several sets, which one mean would hide.
-
-    Behaviors that a teacher shaped outside its own domain come first, with the teams to ask
-    (``owners``).
-    """
-    off = off_domain(groups, sources)
-    own = [
-        f"{group.domain} ({_taught_by(group, group.owner)})"
-        for group in groups
-        if group.owner and named_for(group, sources) == group.owner
-    ]
-    shared = [(group, held) for group in groups for held in [held_by(group, sources)] if held[1:]]
-    several = [group for group, _ in shared]
-    unnamed = [g.domain for g in groups if not named_for(g, sources) and g not in several]
-    lines = [f"{name} shaped {each.domain} ({_taught_by(each, name)} nats)" for each, name in off]
-    teams = _ask((source for _, source in off), owners)
-    found = (
-        [f"Outside its own domain, {'; '.join(lines)}.{teams}"]
-        if lines
-        else ["No teacher is shown to have shaped another domain."]
-    )
-    if shared:
-        held = [
-            f"{group.domain} ({join(f'{name} {_taught_by(group, name)}' for name in names)})"
-            for group, names in shared
-        ]
-        found.append(f"Held alike by several teachers, so none is named: {'; '.join(held)}.")
-    if own:
-        found.append(f"Each domain's own teacher shaped {join(own)}.")
-    if unnamed:
-        found.append(f"No teacher is named for {join(unnamed)}.")
-    known = [group for group in groups if group.parts[sources[0]].low is not None]
-    return AuditVerdict(
-        named="",
-        sentence=" ".join(found),
-        confidence=(
-            f"{count} behaviors in {len(groups)} sets; {len(known)} of the sets are large enough "
-            "for an interval. A finding outside a teacher's own domain needs an interval that "
-            "excludes 0. Nats are the teacher's mean log-ratio over the start. Names were tested "
-            "on single short answers, not on sets."
-        ),
-    )
 
 
 def witness(name: str, parts: Mapping[str, float]) -> Witness:
@@ -134,50 +90,9 @@ def with_truth(
     return verdict.model_copy(update={"confidence": f"{verdict.confidence} Measured: {truth}."})
 
 
-def off_domain(
-    groups: Sequence[GroupShare], sources: Sequence[str]
-) -> list[tuple[GroupShare, str]]:
-    """Return each set with a named source other than its owner, at 95 % confidence.
-
-    The updates of that source must have pushed toward the set too.
-    """
-    return [
-        (group, who)
-        for group in groups
-        if group.domain
-        for who in [named_for(group, sources)]
-        if who
-        and who != group.owner
-        and group.parts[who].mean > 0
-        and group.taught.get(who, group.parts[who]).excludes_zero
-    ]
-
-
-def named_for(group: GroupShare, sources: Sequence[str]) -> str:
-    """Return the source that is named for a set as a whole."""
-    return named(*_means(group, sources))
-
-
-def held_by(group: GroupShare, sources: Sequence[str]) -> tuple[str, ...]:
-    """Return the teachers that hold a set as a whole."""
-    return holders(*_means(group, sources))
-
-
-def _means(
-    group: GroupShare, sources: Sequence[str]
-) -> tuple[Mapping[str, float], Mapping[str, float], float]:
-    parts = {source: group.parts[source].mean for source in sources}
-    taught = {teacher: share.mean for teacher, share in group.taught.items()}
-    return parts, taught, group.end - group.start
-
-
 def nats(value: float) -> str:
     """Return a signed number of nats with two decimals."""
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _taught_by(group: GroupShare, source: str) -> str:
-    return nats(group.taught.get(source, group.parts[source]).mean)
 
 
 def join(names: Iterable[str]) -> str:
@@ -187,26 +102,44 @@ def join(names: Iterable[str]) -> str:
 
 
 def _of(who: str, case: Case) -> str:
-    ask = _ask([who], case.owners)
+    team = ask([who], case.owners)
     change = nats(case.ended - case.begun)
     if who not in case.taught:
+        through = f"the updates of {who}" if who != WARM_UP else _warm_up(case)
         return (
-            f"{_subject(case)} came through the updates of {who}: {nats(case.parts[who])} of "
-            f"{change} nats; no teacher is named.{ask}"
+            f"{_subject(case)} came through {through}: {nats(case.parts[who])} of "
+            f"{change} nats; no teacher is named.{team}"
         )
     times = math.exp(case.taught[who] / max(1.0, case.num_tokens))
     per_token = " per token" if case.num_tokens > 1 else ""
-    ledger = (
-        f"its updates added {nats(case.parts[who])} nats of the student's {change}"
-        if case.parts[who] > 0
-        else f"but its updates pushed against it ({nats(case.parts[who])} nats), so take the name "
-        "with care"
-    )
     return (
         f"{_subject(case)} {_is(case)} {who}'s: of all teachers, {who} finds {_it(case)} most "
         f"likely relative to {case.start} ({nats(case.taught[who])} nats, {times:.2g} times"
-        f"{per_token}); {ledger}.{ask}"
+        f"{per_token}); {_brought(who, case)}.{team}"
     )
+
+
+def _brought(who: str, case: Case) -> str:
+    """Return what brought a teacher's behavior: its updates, and a warm-up on its answers."""
+    change, own = nats(case.ended - case.begun), nats(case.parts[who])
+    if who in case.warmed_on:
+        care = "" if _has_pushed(who, case) else ", so take the name with care"
+        return (
+            f"of the student's {change} nats, {_warm_up(case)} brought "
+            f"{nats(case.parts[WARM_UP])}, and its updates in the round added {own}{care}"
+        )
+    if case.parts[who] > 0:
+        return f"its updates added {own} nats of the student's {change}"
+    return f"but its updates pushed against it ({own} nats), so take the name with care"
+
+
+def _warm_up(case: Case) -> str:
+    return f"the warm-up on answers of {join(case.warmed_on)}"
+
+
+def _has_pushed(who: str, case: Case) -> bool:
+    """Return whether a teacher's updates, or a warm-up on its answers, pushed toward it."""
+    return case.parts[who] > 0 or (who in case.warmed_on and case.parts[WARM_UP] > 0)
 
 
 def _of_several(held: Sequence[str], case: Case) -> str:
@@ -217,11 +150,11 @@ def _of_several(held: Sequence[str], case: Case) -> str:
         f"{_subject(case)} {_is(case)} held by {join(held)} alike: relative to {case.start}, "
         f"{finds} find {_it(case)} more likely, within {ALIKE} nats of each other, too close to "
         f"name one. The student gained {nats(case.ended - case.begun)} nats; by the ledger, they "
-        f"came through the updates of {through}.{_ask(held, case.owners)}"
+        f"came through the updates of {through}.{ask(held, case.owners)}"
     )
 
 
-def _ask(sources: Iterable[str], owners: Mapping[str, str]) -> str:
+def ask(sources: Iterable[str], owners: Mapping[str, str]) -> str:
     """Return a sentence with the teams to ask about sources; "" without a known team."""
     teams = dict.fromkeys(owners[source] for source in sources if owners.get(source))
     return f" Ask {join(teams)}." if teams else ""
@@ -236,8 +169,8 @@ def _of_nobody(case: Case, *, said: bool) -> str:
     if case.ended - case.begun < LEAST_NATS:
         return (
             f"No teacher shaped {_subject(case).lower()}: {nats(case.begun)} nats at "
-            f"{case.start}, {nats(case.ended)} now. The student learned {_it(case)} before this "
-            "round."
+            f"{case.start}, {nats(case.ended)} now. The student learned {_it(case)} before "
+            f"{'its warm-up' if case.warmed_on else 'this round'}."
         )
     return (
         f"No single teacher shaped {_subject(case).lower()}: none finds {_it(case)} more likely "
@@ -277,13 +210,13 @@ def _tested(who: str, case: Case) -> Iterator[str]:
     """Yield the measured reliability of such an answer."""
     if who in case.taught:
         yield f"named by {LOG_RATIO}"
-        yield reliability().of_name(pushed=case.parts[who] > 0)
+        yield reliability().of_name(pushed=_has_pushed(who, case))
     elif who:
         yield "no benchmark tests names of sources other than teachers"
         return
     else:
         yield reliability().of_nobody()
-    unlike = reliability().untested(case.count, case.num_tokens)
+    unlike = reliability().untested(case.count, case.num_tokens, is_warmed=bool(case.warmed_on))
     if unlike:
         yield unlike
 

@@ -1,4 +1,4 @@
-"""Names of domains: lower case, and none that scorecards and ledgers hold something else under."""
+"""Names of domains: lower case, and none that a document holds something else under."""
 
 from typing import Annotated
 
@@ -10,6 +10,7 @@ RESERVED_NAMES = frozenset(
     {
         *("overall", "paired", "matrix", "responses", "settings", "left_out"),  # of a scorecard
         *("decay", "rounding", "saving", "unreplayed"),  # of a ledger
+        "warm-up",  # of an audit
     }
 )
 """Names that no domain may have."""
@@ -24,8 +25,8 @@ def _free(name: str) -> str:
     if name in RESERVED_NAMES:
         raise RefusedError(
             "reserved-name",
-            f"a domain cannot be called {name!r}, because scorecards or ledgers hold something "
-            f"else under it: choose another name than {sorted(RESERVED_NAMES)}",
+            f"a domain cannot be called {name!r}, because scorecards, ledgers or audits hold "
+            f"something else under it: choose another name than {sorted(RESERVED_NAMES)}",
         )
     return name
 

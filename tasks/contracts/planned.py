@@ -7,7 +7,7 @@ from pydantic import JsonValue, ValidationError
 from lineage.artifacts import Artifact, Student, read_manifest, without_places
 from lineage.errors import LineageError
 from lineage.graph.graph import Lineage
-from lineage.records.record import Input
+from lineage.records.record import Derivation, Input
 from lineage.registry.registry import Registry
 from lineage.registry.valid_recalls import Used
 from lineage.rules.evidence import Evidence, same, taken
@@ -187,18 +187,29 @@ def already_made(runner: StepRunner, plan: Plan) -> list[JsonValue]:
     return [{"kind": row.kind, "record": row.digest, "output": row.output} for row in rows]
 
 
-def _is_warmed_up(runner: StepRunner, student: Artifact, start: Artifact) -> bool:
-    """Return whether a student came of cycles of a warm-up that began with ``start``."""
-    record = "" if student.digest == start.digest else student.record
+def warm_up_cycles(runner: StepRunner, student: Artifact) -> list[Derivation]:
+    """Return the cycles of the warm-up that a checkpoint came of, the last first; [] for none."""
+    cycles: list[Derivation] = []
+    record = student.record
     while record:
         made = runner.records.read(record)
         before = taken(made, "start")
         if made.kind != "warm_up" or len(before) != 1:
-            return False
-        if same(before[0], start):
-            return True
+            break
+        cycles.append(made)
         record = before[0].record
-    return False
+    return cycles
+
+
+def _is_warmed_up(runner: StepRunner, student: Artifact, start: Artifact) -> bool:
+    """Return whether a student came of cycles of a warm-up that began with ``start``."""
+    if student.digest == start.digest:
+        return False
+    return any(
+        same(before, start)
+        for made in warm_up_cycles(runner, student)
+        for before in taken(made, "start")
+    )
 
 
 def _said(plan: Plan) -> dict[str, JsonValue]:

@@ -9,7 +9,8 @@ import pytest
 from tasks.attribution.document import AuditVerdict, Witness
 from tasks.attribution.estimators import FIRST_ORDER
 from tasks.attribution.naming import ALIKE, LEAST_LOG_RATIO, LEAST_NATS, holders, named, reliability
-from tasks.attribution.verdict import Case, judge, judge_sets, with_truth
+from tasks.attribution.set_verdict import judge_sets
+from tasks.attribution.verdict import Case, judge, with_truth
 from tests.support.audits import example_audit, group
 
 
