@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.common.prompt_rows import prompt_rows
+from benchmarks.real.planted import questions
 from benchmarks.real.settings import (
     LONGEST,
     OFF_POLICY_BATCH,
@@ -136,6 +137,7 @@ STEPS: dict[str, Callable[..., dict[str, Any]]] = {
     "climbed": climbed,
     "off-policy": off_policy,
     "scorecard": scorecard,
+    "planted": questions,
 }
 
 
