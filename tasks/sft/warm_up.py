@@ -38,7 +38,7 @@ from tasks.rollout.validation import Validation, read_scores, validation_scores
 from tasks.sft.settings import SftSettings
 from tasks.sft.train import supervise
 from tasks.supervised.trainer_state import states_of
-from tasks.supervised.training import Watch
+from tasks.supervised.training import Watch, logged
 
 _LEAST = 16
 """Minimum number of well-graded answers; with fewer, all of a teacher's answers are used."""
@@ -139,9 +139,11 @@ class _Cycle:
             use_configured_threads()
             policy = load_policy(self.runner.store.tree(student.digest))
             rows = self._rows(policy.tokenizer)
-            watch = Watch(measurements.add, states_of(self.runner, derivation, measurements))
+            training = self._training()
+            log = logged("warm-up", training.num_steps, measurements)
+            watch = Watch(log, states_of(self.runner, derivation, measurements))
             measurements.notes["tokens_trained"] = supervise(
-                policy, rows, self._training(), self.seed, folder / "trainer", watch
+                policy, rows, training, self.seed, folder / "trainer", watch
             )
             return save_policy(policy, folder / "model")
 

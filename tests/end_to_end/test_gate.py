@@ -18,6 +18,7 @@ from tasks.gate.remedied import measure_remedies
 from tasks.platform.step_runner import StepRunner
 from tasks.rollout.settings import SamplingSettings
 from tasks.sft.warm_up import warm_up_student
+from tasks.supervised import training
 from tests.support.refusals import provost, refusal
 from tests.support.tiny_faculty import Contents, copy_home, home_at, kinds
 from workflows.cli import main
@@ -159,14 +160,19 @@ def with_cure(gated, name, cure):
 
 
 @pytest.mark.medium
-def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_record(planned):
+def test_a_warm_up_moves_the_student_by_the_teachers_answers_and_is_its_own_record(
+    planned, monkeypatch
+):
     runner, plan = planned
+    shown = []
+    monkeypatch.setattr(training, "report", lambda stage, step, *_, **__: shown.append(step))
     warmed = with_cure(leave_unmeasured(runner, plan), "shout", Remedy.WARM_UP)
     light = WarmUpSettings(
         prompts_per_teacher=8, steps_per_teacher=2, most_cycles=1, warmup_steps=0
     )
     student = warm_up_student(runner, warmed, light, SamplingSettings(), 0).student
     assert student.digest != plan.student.digest
+    assert shown[-1] == 2  # its training shows progress
     record = runner.records.read(student.record)
     roles = {(item.role, item.name): item.artifact for item in record.inputs}
     shout = next(teacher for teacher in plan.teachers if teacher.name == "shout")
