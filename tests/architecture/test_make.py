@@ -29,10 +29,26 @@ TARGETS = [
 ]
 
 
+TAKEN = re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE)
+"""Variables that `make PYTHON=... test` hands to the tests, and through them to this make."""
+
+
 def make(*arguments):
     command = ["make", "-C", str(ROOT), "--no-print-directory", *arguments]
-    environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MAKE") and name not in TAKEN
+    }
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_what_the_tests_were_started_with_does_not_reach_it(monkeypatch, tmp_path):
+    planned = [make("-n", "test", f"VENV={tmp_path}/venv").stdout]
+    for name in ("PYTHON", "WORKERS"):
+        monkeypatch.setenv(name, "other")
+    planned.append(make("-n", "test", f"VENV={tmp_path}/venv").stdout)
+    assert planned[0] == planned[1]
 
 
 def test_make_alone_lists_every_target():
