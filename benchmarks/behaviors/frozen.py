@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from benchmarks.behaviors.making import Numbers
 from benchmarks.behaviors.taught import Size
+from benchmarks.common.checkout import ROOT
 from benchmarks.common.one_digest import one_digest
 from lineage.digest import digest_file, digest_json
 from tasks.platform.provenance import code_digest, source_digest
@@ -20,7 +21,8 @@ _JUDGES = (
     *("items.py", "calibration.py", "judging.py", "methods.py", "effects.py", "degrees.py"),
     *("adds.py", "spills.py", "goals.py", "tables.py"),
 )
-"""Files that make the figures of the rows."""
+"""Files that make the figures of the rows; so does ``_CALIBRATION``."""
+_CALIBRATION = ROOT / "tasks" / "attribution" / "calibration.py"
 
 
 def frozen() -> dict[str, JsonValue]:
@@ -41,6 +43,7 @@ def frozen() -> dict[str, JsonValue]:
 def judges() -> str:
     """Return the digest of what makes the figures: its code, and the goals."""
     code: dict[str, JsonValue] = {name: code_digest(_HERE / name) for name in _JUDGES}
+    code["answers"] = code_digest(_CALIBRATION)
     return digest_json({**code, "goals.json": digest_file(_HERE / "goals.json")})
 
 

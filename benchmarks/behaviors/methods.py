@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.behaviors import items
-from benchmarks.behaviors.calibration import AuditEvidence, NameCalibration, fitted
+from benchmarks.behaviors.calibration import fitted
 from benchmarks.behaviors.items import AuditItem, Table
 from benchmarks.behaviors.judging import JudgedAnswer, is_right
+from tasks.attribution.calibration import AuditEvidence, NameCalibration
 
 BOTH, LOG_RATIO, LEDGER = "both together", "log-ratio alone", "ledger alone"
 RULE = "the product's rule"

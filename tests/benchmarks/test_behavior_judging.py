@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.behaviors.adds import sentence
-from benchmarks.behaviors.calibration import AuditEvidence, fitted, logistic_fit
+from benchmarks.behaviors.calibration import fitted, logistic_fit
 from benchmarks.behaviors.judging import (
     JudgedAnswer,
     answered_share,
@@ -22,6 +22,7 @@ from benchmarks.behaviors.judging import (
     resampled,
     share_right,
 )
+from tasks.attribution.calibration import AuditEvidence
 from tasks.contracts.refusal import RefusedError
 
 

@@ -5,16 +5,16 @@ import math
 import pytest
 
 from benchmarks.behaviors.__main__ import summary
-from benchmarks.behaviors.calibration import (
+from benchmarks.behaviors.items import FORMS, GIVEN, bounded, items_of, shipped, smaller
+from benchmarks.behaviors.methods import BOTH, evidence
+from benchmarks.behaviors.taught import BEFORE, NEVER, ONE, SPILL
+from tasks.attribution.calibration import (
     NO_TEACHER,
     AuditEvidence,
     NameCalibration,
     evidence_of,
     of_teachers,
 )
-from benchmarks.behaviors.items import FORMS, GIVEN, bounded, items_of, shipped, smaller
-from benchmarks.behaviors.methods import BOTH, evidence
-from benchmarks.behaviors.taught import BEFORE, NEVER, ONE, SPILL
 
 
 def estimates(begun, ended, first, second):
