@@ -45,8 +45,22 @@ def _room_in_memory() -> bool:
     return runs_programs and found.f_bavail * found.f_frsize >= LEAST_ROOM
 
 
-if "TMPDIR" not in os.environ and _room_in_memory():
-    os.environ["TMPDIR"] = str(MEMORY)
+def _folder_in_memory() -> Path:
+    """Return a folder of this run, after removing those of runs that were killed."""
+    prefix = f"provost-tests-{os.getuid()}-"
+    for left in MEMORY.glob(f"{prefix}*"):
+        if not Path("/proc", left.name.removeprefix(prefix)).exists():
+            remove(left)
+    folder = MEMORY / f"{prefix}{os.getpid()}"
+    folder.mkdir()
+    folder.chmod(0o1777)  # as /tmp: some tests of root become another user
+    return folder
+
+
+# Workers are given TMPDIR by the process that starts them, which removes the folder.
+OWN = _folder_in_memory() if "TMPDIR" not in os.environ and _room_in_memory() else None
+if OWN is not None:
+    os.environ["TMPDIR"] = str(OWN)
     tempfile.tempdir = None  # it may have been asked for already
 
 # A shell that runs the tests in the background has them ignore SIGINT; children would inherit that.
@@ -66,6 +80,12 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 def pytest_addoption(parser):
     """Take the place of an environment that ``make test-engines`` has made."""
     parser.addoption("--vllm", type=Path, default=ROOT / ".engines" / "vllm", metavar="FOLDER")
+
+
+def pytest_unconfigure():
+    """Remove what this run has in memory; what a failed test left stays until the next run."""
+    if OWN is not None and not any(OWN.glob("pytest-of-*/pytest-*/*")):
+        remove(OWN)
 
 
 def pytest_collection_finish():
